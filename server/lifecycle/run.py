@@ -32,7 +32,6 @@ from server.observability.metrics import Metrics
 from server.pictures.process import Pictures
 from server.scheduling.dispatcher import Dispatcher
 from server.scheduling.event_bus import Bus
-from server.scheduling.file_names import FileNames
 from server.store.store import Store
 from server.web.security import LOGIN
 from server.web.services import Parts
@@ -42,6 +41,7 @@ from server.webhooks.sender import Webhooks
 from server.webhooks.targets import Targets
 from server.workers.comfyui.servers import comfy_servers
 from server.workers.devices import choose_devices
+from server.workers.file_names import FileNames
 from server.workers.local import LocalWorker, ServerHooks
 
 _log = logging.getLogger("server")

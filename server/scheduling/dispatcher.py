@@ -2,43 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.runtime.choices import Placement, PreviewMethod
-from server.errors import (
-    DamagedRunError,
-    DrainingError,
-    RunParkedError,
-    StorageError,
-    UnknownRunError,
-    WorkerLostError,
-)
-from server.observability.logs import note
+from server.errors import DrainingError, StorageError, UnknownRunError, WorkerLostError
 from server.observability.metrics import Metrics
 from server.scheduling.active_run import ActiveRun
+from server.scheduling.attempts import Attempts, Hooks
 from server.scheduling.event_bus import Bus, Message
 from server.scheduling.fair_queue import FairQueue
 from server.scheduling.fresh_runs import FreshRuns
 from server.scheduling.look_ahead import look_ahead
 from server.scheduling.placing import Placing, queue_entry
 from server.scheduling.positions import Positions
-from server.scheduling.preview_demand import PreviewDemand, preview_method_of
+from server.scheduling.preview_demand import PreviewDemand
 from server.scheduling.recorder import PAUSE, Recorder
 from server.scheduling.scheduler import Assignment
 from server.store.changes import now_ms
 from server.store.runs import Accepted, NewRun, Run, RunFilter
 from server.store.store import Store
-from server.workers.worker import Order, Report, Worker
+from server.workers.worker import Worker
 
 _log = logging.getLogger(__name__)
 
 HELD = 1.0
 """Seconds after which it is seen again if a run still waits for a busy worker."""
-ATTEMPTS = 3
-"""The workers that a run may kill before it is given up."""
 
 
 class Dispatcher:
@@ -71,13 +61,11 @@ class Dispatcher:
         self._fresh = FreshRuns()
         self.metrics.watch_queue(lambda: self._queue.depths)
         self._positions = Positions(bus, self._queue)
-        self._preview_demand = PreviewDemand(bus)
-        self._previews: PreviewMethod = previews
-        self._active: dict[str, ActiveRun] = {}
+        hooks = Hooks(self._add, self._notify_change, self.wake)
+        self._attempts = Attempts(self.recorder, self.placing, PreviewDemand(bus), previews, hooks)
+        self._active = self._attempts.active
         self._withdrawn: set[str] = set()
         """Runs that have left the queue while the store records that they are cancelled."""
-        self._disk_fails = False
-        """True while it can not be recorded that a run has begun: none is begun then."""
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -86,7 +74,7 @@ class Dispatcher:
         for run in await self.store.runs(RunFilter(states=["running"]), oldest_first=True):
             await self.store.requeue(run.id, "the server was stopped")
         for run in await self.store.runs(RunFilter(states=["queued"]), oldest_first=True):
-            self._queue.add(queue_entry(run))
+            self._add(run)
         self._warn_of_unknown_servers()
         for worker in self.workers:
             await worker.start()
@@ -117,7 +105,7 @@ class Dispatcher:
         run = accepted.run
         elsewhere = run.id in self._active or run.id in self._withdrawn
         if run.state == "queued" and not elsewhere:
-            self._queue.add(queue_entry(run))
+            self._add(run)
         if accepted.event:
             self._fresh.keep(accepted, new.work)
             self.recorder.publish(run, [accepted.event])
@@ -127,7 +115,7 @@ class Dispatcher:
     async def retry(self, run_id: str) -> Run:
         """Put an unsuccessful run into the queue once more; raises what `Store.retry` raises."""
         run, event = await self.store.retry(run_id)
-        self._queue.add(queue_entry(run))
+        self._add(run)
         self.recorder.publish(run, [event])
         self._notify_change(run.owner)
         return run
@@ -190,8 +178,7 @@ class Dispatcher:
         self.draining = True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while tasks := [active.task for active in self._active.values() if active.task]:
-                    await asyncio.wait(tasks)
+                await self._attempts.finish()
         return not self._active
 
     async def stop(self) -> None:
@@ -199,13 +186,8 @@ class Dispatcher:
         self.draining = True
         for task in self._tasks:
             task.cancel()
-        begun = [active.begun for active in self._active.values() if active.begun]
-        if begun:
-            await asyncio.wait(begun, timeout=PAUSE)
-        following = [active.task for active in self._active.values() if active.task]
-        for task in (tasks := [*self._tasks, *begun, *following]):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._attempts.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for worker in self.workers:
             await worker.stop()
 
@@ -213,7 +195,7 @@ class Dispatcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while not self.draining and not self._disk_fails and (chosen := self._pick()):
+            while not self.draining and not self._attempts.disk_fails and (chosen := self._pick()):
                 try:
                     await self._launch(chosen)
                 except StorageError as error:
@@ -231,10 +213,7 @@ class Dispatcher:
         return self.placing.pick(self._active.values())
 
     async def _launch(self, chosen: Assignment) -> None:
-        """Have a worker compute a run, and record meanwhile that it has begun.
-
-        If the server is killed before that is on the disk, the run still waits in the queue.
-        """
+        """Have the chosen worker compute a run."""
         worker = next(worker for worker in self.workers if worker.name == chosen.worker)
         try:
             fresh = self._fresh.take(chosen.run)
@@ -253,96 +232,12 @@ class Dispatcher:
             worker=worker.name,
             started_ms=now_ms(),
         )
-        active = self._active[run.id] = ActiveRun(begun, work, worker)
+        active = ActiveRun(begun, work, worker)
         self.placing.begin(chosen, active, waiting.models)
-        active.begun = asyncio.create_task(self._begin(active))
-        active.task = asyncio.create_task(self._follow(active))
+        self._attempts.begin(active)
 
-    async def _begin(self, active: ActiveRun) -> None:
-        """Record that a run has begun; try again until the disk takes it."""
-        while True:
-            try:
-                active.run = await self.store.begin(active.run.id, active.worker.name)
-                break
-            except StorageError as error:
-                _log.error("%s", error)
-                self._disk_fails = True
-                await asyncio.sleep(PAUSE)
-        if self._disk_fails:
-            self._disk_fails = False
-            self.wake()
-        self.metrics.run_begun(active.run)
-
-    async def _follow(self, active: ActiveRun) -> None:
-        """Follow one attempt at a run to its end."""
-        run = active.run
-        note(run=run.id, worker=active.worker.name)
-        try:
-            await self._attempt(active)
-        except WorkerLostError as error:
-            await self._handle_lost_worker(active, error)
-        except NodeGraphError as error:
-            await self.recorder.end(await active.settle(), "failed", {"error": error.as_dict()})
-        except Exception as error:  # noqa: BLE001 - a run has to end, whatever happens
-            _log.exception("run %s failed in the server itself", run.id)
-            failure = NodeGraphError(f"{type(error).__name__} in the server.", hint="See its log.")
-            await self.recorder.end(await active.settle(), "failed", {"error": failure.as_dict()})
-        finally:
-            self._active.pop(run.id, None)
-            self._preview_demand.end(run.id)
-            self._notify_change(run.owner)
-
-    async def _attempt(self, active: ActiveRun) -> None:
-        """Have the worker compute the run; its slot is free before the end is recorded."""
-        run, work = active.run, active.work
-        if isinstance(work, DamagedRunError):
-            raise work
-        if active.cancelled:
-            await self.recorder.end(await active.settle(), "cancelled")
-            return
-        watched = self._preview_demand.begin(run, active.worker)
-        method = preview_method_of(work, self._previews)
-        order = Order(
-            run.id, run.attempts, work, run.owner, run.client, method, run.retries, watched
-        )
-        last: Sequence[Report] = ()
-        async with aclosing(active.worker.run(order)) as batches:
-            async for reports in batches:
-                if reports[-1].name == "done":
-                    last = reports
-                    break
-                await self._record(active, reports)
-        active.computed = True
-        self.placing.end(active)
-        self.wake()
-        if last:
-            await self._record(active, last)
-
-    async def _record(self, active: ActiveRun, reports: Sequence[Report]) -> None:
-        """Record reports of a run, after its beginning; stop the run if it can not begin."""
-        try:
-            await active.has_begun()
-        except Exception:
-            with suppress(WorkerLostError):
-                await active.worker.cancel(active.run.id)
-            raise
-        await self.recorder.record(active.run, reports)
-
-    async def _handle_lost_worker(self, active: ActiveRun, error: WorkerLostError) -> None:
-        """Queue the run of a dead worker again, unless the run has killed too many workers."""
-        run, charged = await active.settle(), error.together == 1
-        deaths = run.deaths + charged
-        if not active.cancelled and deaths >= ATTEMPTS:
-            parked = RunParkedError(deaths, run.attempts, error.reason)
-            await self.recorder.end(run, "failed", {"error": parked.as_dict()})
-            return
-        if not active.cancelled:
-            suspect = error.together > 0
-            run = await self.recorder.requeue(run, error.reason, suspect=suspect, charged=charged)
-        if active.cancelled:  # before or during the write
-            await self.recorder.end(run, "cancelled")
-        else:
-            self._queue.add(queue_entry(run))
+    def _add(self, run: Run) -> None:
+        self._queue.add(queue_entry(run))
 
     def _warn_of_unknown_servers(self) -> None:
         known = {worker.server for worker in self.workers}

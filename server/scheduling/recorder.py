@@ -39,6 +39,17 @@ class Recorder:
         self._bus = bus
         self._metrics = metrics
 
+    async def begin(self, run_id: str, worker: str) -> Run:
+        """Record that a worker computes a waiting run, and return the run.
+
+        Raises:
+            RunStateError: it does not wait.
+            StorageError: it could not be written.
+        """
+        run = await self._store.begin(run_id, worker)
+        self._metrics.run_begun(run)
+        return run
+
     async def record(self, run: Run, reports: Sequence[Report]) -> None:
         """Store the reports that are kept, then publish all of them in order."""
         kept = [

@@ -58,7 +58,7 @@ SHORT_FILES = {
     "server/observability/access_log.py": "needs aiohttp, which workers do not load for logs.py",
     "server/pictures/program.py": "the main loop of a process of its own",
     "server/scheduling/active_run.py": "the dispatcher and placing share it",
-    "server/scheduling/file_names.py": "the server's end of what workers ask in file_numbers.py",
+    "server/workers/file_names.py": "the server's end of what workers ask in file_numbers.py",
     "server/workers/comfyui/scripts.py": "each list that another server gives is read in a file",
 }
 """Other files below forty lines, and why each is a file of its own."""

@@ -6,8 +6,9 @@ import logging
 import pytest
 
 from server.errors import DrainingError, StorageError, WorkerLostError
-from server.scheduling import dispatcher, look_ahead
-from server.scheduling.dispatcher import ATTEMPTS, Dispatcher
+from server.scheduling import attempts, look_ahead
+from server.scheduling.attempts import ATTEMPTS
+from server.scheduling.dispatcher import Dispatcher
 from server.scheduling.event_bus import Bus
 from server.scheduling.placing import AHEAD, WRITING
 from server.store.runs import NewRun, Work
@@ -435,7 +436,7 @@ def test_nothing_of_a_run_is_recorded_before_its_beginning(path):
 
 
 def test_while_the_disk_takes_no_beginnings_no_further_run_is_begun(path, monkeypatch):
-    monkeypatch.setattr(dispatcher, "PAUSE", 0.05)
+    monkeypatch.setattr(attempts, "PAUSE", 0.05)
 
     async def scenario():
         async with House(path, worker := Scripted(slots=2)) as house:
