@@ -43,7 +43,7 @@ from tests.tiny_models.language_models import (
 )
 from tests.tiny_models.quantized_files import layers_in, scaled
 from tests.tiny_models.qwen21_vae import small_qwen21_vae
-from tests.tiny_models.random_weights import Draw, Tensors, t5, vae
+from tests.tiny_models.random_weights import Draw, Tensors, t5
 from tests.tiny_models.transformer_networks import flux, flux2
 from tests.tiny_models.upscalers import esrgan
 from tests.tiny_models.vision_encoders import open_vision, projector, redux, siglip
@@ -51,7 +51,9 @@ from tests.tiny_models.wan_vae import small_wan_vae
 from tests.tiny_models.whole_models import (
     small_anima,
     small_chroma,
+    small_flux2_dev,
     small_flux3,
+    small_ft_mse,
     small_klein,
     small_krea2,
     small_longcat_image,
@@ -118,7 +120,6 @@ def _encoded(tokens: int = 8) -> Tensors:
     return draw.tensors
 
 
-FLUX_2 = drawn(flux2, text=3 * 5120, guidance=True)
 FLUX, QWEN_IMAGE, Z_IMAGE = _flux(), small_qwen_image, small_z_image
 _MODELS, _TEXT, _LORAS = "diffusion_models", "text_encoders", "loras"
 FILES: tuple[TinyFile, ...] = (
@@ -147,7 +148,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_MODELS, "flux1-(krea-)?dev.*", FLUX),
     TinyFile(_MODELS, "flux-2-klein-(base-)?4b.*", small_klein),
     TinyFile(_MODELS, "flux-2-klein-(base-)?9b.*", drawn(flux2, text=3 * 4096)),
-    TinyFile(_MODELS, "flux2_dev.*", FLUX_2),
+    TinyFile(_MODELS, "flux2_dev.*", small_flux2_dev),
     TinyFile(_MODELS, "flux3-image-klein-base.*", small_flux3),
     TinyFile(_MODELS, "flux3-image-klein.*", partial(small_flux3, jumps=True)),
     TinyFile(_MODELS, "anima.*", small_anima),
@@ -176,7 +177,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile("vae", r"qwen_image_2\.1_vae.*", small_qwen21_vae),
     TinyFile("vae", "qwen_image_layered_vae", partial(small_wan_vae, colours=4)),
     TinyFile("vae", "(qwen_image_vae|wan_2.1_vae|marigold_v2.*)", small_wan_vae),
-    TinyFile("vae", "vae-ft-mse.*", drawn(vae, prefix="", multipliers=(1, 1, 1, 1))),
+    TinyFile("vae", "vae-ft-mse.*", small_ft_mse),
     TinyFile("style_models", "flux1-redux-dev", drawn(redux, 128, 4096)),
     TinyFile("upscale_models", "RealESRGAN_x4plus", esrgan),
     TinyFile("model_patches", "uso-flux1-projector.*", drawn(projector, 16, seen=128)),
@@ -188,7 +189,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_LORAS, "(flux1-depth-dev-lora)", lora_for(FLUX, widened="img_in.weight")),
     TinyFile(_LORAS, "(uso-flux1|removal_timestep).*", lora_for(FLUX)),
     TinyFile(_LORAS, "anima-turbo.*", lora_for(small_anima)),
-    TinyFile(_LORAS, "Flux_?2.*", lora_for(FLUX_2)),
+    TinyFile(_LORAS, "Flux_?2.*", lora_for(small_flux2_dev)),
     TinyFile(_LORAS, "krea2.*", lora_for(small_krea2)),
     TinyFile(_LORAS, "pixel_art_style_z_image.*", lora_for(Z_IMAGE)),
     TinyFile(

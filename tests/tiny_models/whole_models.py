@@ -5,22 +5,24 @@ from pathlib import Path
 
 import torch
 
-from tests.tiny_models.checkpoints import LETTERS, small_ae16, small_t5, write
+from tests.tiny_models.checkpoints import LETTERS, small_ae16, small_lotus, small_t5, write
 from tests.tiny_models.flux2_vae import small_flux2_vae
 from tests.tiny_models.language_models import (
     BYTES,
+    HEADS_OF_16,
     SEEING,
     deep_qwen3,
     deep_qwen3_vl,
     qwen3,
     qwen3_vision,
     small_gemma2,
+    small_mistral,
     small_qwen2_5_vl,
     small_qwen3,
     small_qwen3_vl,
 )
 from tests.tiny_models.qwen21_vae import small_qwen21_vae
-from tests.tiny_models.random_weights import Draw, Tensors
+from tests.tiny_models.random_weights import Draw, Tensors, vae
 from tests.tiny_models.transformer_networks import (
     anima,
     chroma,
@@ -56,6 +58,21 @@ def tiny_klein(models: Path) -> None:
     """Write FLUX.2 klein 4B's three files below a folder for models."""
     write(models / "diffusion_models/flux-2-klein-4b.safetensors", small_klein())
     write(models / "text_encoders/qwen_3_4b.safetensors", deep_qwen3(), BYTES)
+    write(models / "vae/flux2-vae.safetensors", small_flux2_vae())
+
+
+def small_flux2_dev() -> Tensors:
+    """The transformer of FLUX.2 dev alone, for texts of Mistral Small 3."""
+    draw = Draw(70)
+    flux2(draw, text=3 * 5120, guidance=True)
+    return draw.tensors
+
+
+def tiny_flux2_dev(models: Path) -> None:
+    """Write FLUX.2 dev's three files below a folder for models."""
+    write(models / "diffusion_models/flux2_dev_fp8mixed.safetensors", small_flux2_dev())
+    text = models / "text_encoders/mistral_3_small_flux2_fp8.safetensors"
+    write(text, small_mistral(31), HEADS_OF_16)
     write(models / "vae/flux2-vae.safetensors", small_flux2_vae())
 
 
@@ -98,6 +115,15 @@ def small_qwen_image() -> Tensors:
 def tiny_qwen_image(models: Path) -> None:
     """Write Qwen-Image 2512's three files below a folder for models."""
     write(models / "diffusion_models/qwen_image_2512_fp8_e4m3fn.safetensors", small_qwen_image())
+    text = models / "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors"
+    write(text, small_qwen2_5_vl(), SEEING)
+    write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())
+
+
+def tiny_qwen_image_edit(models: Path) -> None:
+    """Write Qwen-Image-Edit 2511's three files below a folder for models."""
+    transformer = models / "diffusion_models/qwen_image_edit_2511_fp8mixed.safetensors"
+    write(transformer, small_qwen_image() | {"__index_timestep_zero__": torch.zeros(0)})
     text = models / "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors"
     write(text, small_qwen2_5_vl(), SEEING)
     write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())
@@ -232,3 +258,16 @@ def tiny_longcat_image(models: Path) -> None:
     text = models / "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors"
     write(text, small_qwen2_5_vl(), SEEING)
     write(models / "vae/ae.safetensors", small_ae16())
+
+
+def small_ft_mse() -> Tensors:
+    """A VAE of Stable Diffusion in a file of its own, as fine-tuned ones are published."""
+    draw = Draw(70)
+    vae(draw, prefix="", multipliers=(1, 1, 1, 1))
+    return draw.tensors
+
+
+def tiny_lotus(models: Path) -> None:
+    """Write Lotus' U-Net, for depth, and its VAE below a folder for models."""
+    write(models / "diffusion_models/lotus-depth-d-v1-1.safetensors", small_lotus())
+    write(models / "vae/vae-ft-mse-840000-ema-pruned.safetensors", small_ft_mse())
