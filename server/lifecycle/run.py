@@ -42,7 +42,8 @@ from server.webhooks.targets import Targets
 from server.workers.comfyui.servers import comfy_servers
 from server.workers.devices import choose_devices
 from server.workers.file_names import FileNames
-from server.workers.local import LocalWorker, ServerHooks
+from server.workers.local import LocalWorker
+from server.workers.process_worker import ServerHooks
 
 _log = logging.getLogger("server")
 _TEMP = "temp"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import UnreadablePictureError
-from server.workers.endings import signal_of, wait_for_exit
+from server.workers.process import signal_of, wait_for_exit
 from server.workers.wire import BrokenWireError, Frame, FrameReader, pack
 
 _PATIENCE = 20.0

@@ -1,13 +1,24 @@
-"""Copies what a worker process writes to stdout and stderr into the server's log."""
+"""The lines that a worker process writes to stdout and stderr, for the server's log."""
 
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from types import TracebackType
 
-_log = logging.getLogger("server.worker.output")
-
+LOGGER = "server.worker.output"
+"""The name of the log of these lines."""
+_log = logging.getLogger(LOGGER)
 _LONGEST = 10_000
+
+
+def log_output(worker: str) -> Callable[[str], None]:
+    """Return a function that logs a line of a worker."""
+
+    def tell(line: str) -> None:
+        _log.info("%s", line, extra={"worker": worker})
+
+    return tell
 
 
 class Output:
@@ -16,11 +27,11 @@ class Output:
     It is not asyncio's own pipe, which delays the end of a process while a child holds it open.
 
     Args:
-        worker: the name of the worker.
+        tell: is called with each line.
     """
 
-    def __init__(self, worker: str) -> None:
-        self._worker = worker
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._transport: asyncio.ReadTransport | None = None
         self._ours, self.end = os.pipe()
 
@@ -42,7 +53,7 @@ class Output:
         """Start reading."""
         loop = asyncio.get_running_loop()
         file = os.fdopen(self._ours, "rb", 0)
-        self._transport, _ = await loop.connect_read_pipe(lambda: _Lines(self._worker), file)
+        self._transport, _ = await loop.connect_read_pipe(lambda: _Lines(self._tell), file)
 
     def close(self) -> None:
         """Stop reading a second after the process ended, when its last lines have been read."""
@@ -51,8 +62,8 @@ class Output:
 
 
 class _Lines(asyncio.Protocol):
-    def __init__(self, worker: str) -> None:
-        self._worker = worker
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._begun = b""
 
     def data_received(self, data: bytes) -> None:
@@ -60,16 +71,16 @@ class _Lines(asyncio.Protocol):
         if len(self._begun) > _LONGEST:
             lines, self._begun = [*lines, self._begun], b""
         for line in lines:
-            self._tell(line)
+            self._take(line)
 
     def eof_received(self) -> None:
-        self._tell(self._begun)
+        self._take(self._begun)
         self._begun = b""
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._tell(self._begun)
+        self._take(self._begun)
 
-    def _tell(self, line: bytes) -> None:
+    def _take(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip()
         if text:
-            _log.info("%s", text, extra={"worker": self._worker})
+            self._tell(text)

@@ -21,7 +21,7 @@ from server.workers.comfyui.addresses import read_addresses
 from server.workers.comfyui.connection import Fetched
 from server.workers.comfyui.node_types import Entry, NodeTypes, joined_entry
 from server.workers.comfyui.worker import ComfyWorker
-from server.workers.local import ServerHooks
+from server.workers.process_worker import ServerHooks
 
 PATIENCE = 10.0
 """Seconds for which a server's node types are taken for current."""

@@ -29,7 +29,7 @@ from server.workers.comfyui.errors import ComfyAnswerError
 from server.workers.comfyui.messages import ComfyMessage, read_binary, read_text
 from server.workers.comfyui.node_types import NodeTypes, read_node_types
 from server.workers.comfyui.scripts import PackScripts, read_scripts
-from server.workers.local import ServerHooks
+from server.workers.process_worker import ServerHooks
 from server.workers.worker import Order, Report
 
 _log = logging.getLogger(__name__)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from server.observability.metrics import Metrics
-from server.workers import local
+from server.workers import process_worker
 from server.workers.devices import Device
-from server.workers.local import LocalWorker, ServerHooks
+from server.workers.local import LocalWorker
+from server.workers.process_worker import ServerHooks
 from server.workers.wire import Frame
 
 OPTIONS = {"flags": {}, "log_levels": {}}
@@ -43,7 +44,7 @@ def test_without_descriptors_it_is_tried_again(monkeypatch):
             await ready.wait()
         await worker.stop()
 
-    monkeypatch.setattr(local, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(process_worker, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", fails_twice)
     monkeypatch.setenv("NODEGRAPH_PACKS", "nodes")
     before = descriptors()

@@ -45,7 +45,7 @@ _SIGNATURES: Mapping[str, tuple[bytes, ...]] = {
 """The beginnings of files that browsers may display."""
 
 Namer = Callable[[Mapping[str, Any]], Awaitable[NumberedFile | None]]
-"""Answers a question about the number of a file; see `server.workers.local`."""
+"""Answers a question about the number of a file; see `server.workers.process_worker`."""
 
 
 @dataclass(frozen=True, slots=True)
