@@ -1,15 +1,21 @@
 """Errors of the server itself, each with its HTTP status."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from nodegraph.errors import NodeGraphError, short_repr
+from nodegraph.errors import NodeGraphError, nearest, short_repr
+
+_FEW = 8
+"""The most names that a hint lists."""
 
 
 class ServerError(NodeGraphError):
     """Base class of the server's errors."""
 
     status: ClassVar[int] = 500
+    retry_after: ClassVar[int | None] = None
+    """Seconds after which the same request may succeed; None if nobody knows."""
 
 
 class StorageError(ServerError):
@@ -219,6 +225,34 @@ class DrainingError(ServerError):
 
     def __init__(self) -> None:
         super().__init__("the server is shutting down.", hint="Submit it once it is back.")
+
+
+class QueueFullError(ServerError):
+    """So many runs wait that no further one is taken."""
+
+    code = "queue_full"
+    status = 429
+    retry_after = 5
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} runs wait already.",
+            hint="Nothing was queued. Try again later, or raise score_waiting in the settings.",
+        )
+
+
+class UnknownWorkflowError(ServerError):
+    """No workflow of the server has that name."""
+
+    code = "unknown_workflow"
+    status = 404
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        few = ", ".join(known[:_FEW]) + (", …" if known[_FEW:] else "")
+        there = f"There are: {few}." if known else "There are none; see workflows_dir."
+        super().__init__(
+            f"the server has no workflow {short_repr(name)}.", hint=nearest(name, known) or there
+        )
 
 
 class UnreadablePictureError(ServerError):

@@ -1,4 +1,7 @@
-"""`--set NODE.INPUT=VALUE` and `--seed N`: change a graph's literals before it runs."""
+"""`--set NODE.INPUT=VALUE` and `--seed N`: change a graph's literals before it runs.
+
+Programs give the same names with values (`assign_values`).
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,6 +16,8 @@ from nodegraph.validation.literals import COMBO
 from nodegraph.workflow.api_format import with_nodes
 
 SEEDS = ("seed", "noise_seed")
+VALUES = "values"
+"""The name of a program's values in errors, in the place of `--set`."""
 _TEXTS = ("STRING", COMBO)
 
 
@@ -38,11 +43,30 @@ def assign(graph: Graph, assignments: Iterable[str], catalog: Mapping[str, NodeS
         if not equals:
             message = f"--set {text!r} has no value."
             raise AssignmentError(message, hint=_form("--set"))
-        _check_input(node, name, catalog)
+        _check_input(node, name, catalog, "--set")
         parsed = _parse(value, nodes)
         if _takes_text(node, name, catalog) and not isinstance(parsed, str | Link):
             parsed = value
         nodes[node.id] = replace(node, inputs={**node.inputs, name: parsed})
+    return with_nodes(graph, nodes)
+
+
+def assign_values(
+    graph: Graph, values: Mapping[str, object], catalog: Mapping[str, NodeSpec]
+) -> Graph:
+    """Return the graph with JSON values assigned, each by the `NODE.INPUT` that `--set` takes.
+
+    `["4", 0]` is a link as in workflow files.
+
+    Raises:
+        AssignmentError: no such node or input; names the nearest.
+    """
+    nodes = dict(graph.nodes)
+    for target, value in values.items():
+        node, name = node_of(target, nodes, VALUES)
+        _check_input(node, name, catalog, VALUES)
+        given = _link(cast("list[object]", value), nodes) if isinstance(value, list) else value
+        nodes[node.id] = replace(node, inputs={**node.inputs, name: given})
     return with_nodes(graph, nodes)
 
 
@@ -103,14 +127,15 @@ def _unknown_node(text: str, nodes: Mapping[str, Node], option: str) -> NoReturn
 
 def _form(option: str) -> str:
     value = "=VALUE" if option == "--set" else ""
-    return f"It is written {option} NODE.INPUT{value}, where NODE is an id or a title."
+    form = '"NODE.INPUT": VALUE' if option == VALUES else f"{option} NODE.INPUT{value}"
+    return f"It is written {form}, where NODE is an id or a title."
 
 
-def _check_input(node: Node, name: str, catalog: Mapping[str, NodeSpec]) -> None:
+def _check_input(node: Node, name: str, catalog: Mapping[str, NodeSpec], option: str) -> None:
     known = _inputs(node, catalog)
     if name in known or (node.type_name not in catalog and not known):
         return
-    message = f"--set: {node.type_name} has no input {name!r}."
+    message = f"{option}: {node.type_name} has no input {name!r}."
     hint = nearest(name, known) or f"Its inputs: {', '.join(known)}."
     raise AssignmentError(message, hint=hint, node_id=node.id)
 

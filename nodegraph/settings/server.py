@@ -12,6 +12,12 @@ EVERYWHERE = "all"
 """Stands for every room in `log_levels`, and for every server in `comfyui_slots`."""
 
 
+def _workflows_folder() -> Path:
+    """Return `./workflows` where it exists, else the folder of those that come with nodegraph."""
+    here = Path("workflows")
+    return here if here.is_dir() else Path(__file__).parents[2] / "workflows"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Where the server listens, whom it lets in, what it computes on and what it keeps."""
@@ -61,6 +67,16 @@ class ServerSettings:
     """The rule by which several workers get runs."""
     prefer: Prefer = "native"
     """The workers of runs that a ComfyUI server could run just as well."""
+    workflows_dir: Path = field(default_factory=_workflows_folder)
+    """Holds the workflows that `/score` runs by their names."""
+    score_open: bool = False
+    """True if `/score` needs no token, because a gateway checks who may call it."""
+    score_deadline: Annotated[float, Range(ge=0, le=3600)] = 4.0
+    """Seconds after which `/score` answers that a run is not over yet."""
+    score_waiting: Annotated[int, Range(ge=1)] = 100
+    """The waiting runs from which on `/score` takes no further one."""
+    score_pending_ok: bool = False
+    """True if that answer has the status 200 rather than 202, which a gateway may not let pass."""
     log_format: LogFormat = "text"
     """The format of log records: a line of text, or a JSON object, for each."""
     log_levels: Mapping[str, LogLevel] = field(default_factory=dict[str, LogLevel])

@@ -27,7 +27,9 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
         settings: the address to listen on, and the limits.
         tokens: the tokens that let clients in.
     """
-    guard = security.guard(settings.host, settings.allow_hosts, tokens)
+    guard = security.guard(
+        settings.host, settings.allow_hosts, tokens, score_open=settings.score_open
+    )
     packs = PackRoutes(parts.registry).middleware
     servers = ServerRoutes(parts.comfyui, settings.comfyui_routes).middleware
     app = web.Application(

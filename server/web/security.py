@@ -19,6 +19,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 COOKIE = "nodegraph_token"
 LOGIN = "/login"
+SCORE = "/score"
+"""The path that Azure Machine Learning calls."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _OPEN = ("/healthz", "/readyz", LOGIN)
 """Paths that need no token."""
@@ -36,13 +38,17 @@ def is_loopback(host: str) -> bool:
     return host in _LOOPBACK or _is_ip(host, loopback=True)
 
 
-def guard(host: str, allowed: Collection[str], tokens: Tokens) -> Middleware:
+def guard(
+    host: str, allowed: Collection[str], tokens: Tokens, *, score_open: bool = False
+) -> Middleware:
     """Return the middleware that refuses forbidden requests.
 
     Args:
         host: the address that is bound.
         allowed: further host names of the server.
         tokens: the tokens that let clients in; without any, all clients are let in.
+        score_open: True if `/score` needs no token; what it is sent by those without one
+            belongs to nobody in particular.
     """
     names = {name.lower() for name in (*_LOOPBACK, host, *allowed)}
     anywhere = not is_loopback(host)
@@ -55,6 +61,8 @@ def guard(host: str, allowed: Collection[str], tokens: Tokens) -> Middleware:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise web.HTTPUnsupportedMediaType(text="415: send the body uncompressed.\n")
         owner = _owner(request, tokens) if tokens else NOBODY
+        if owner is None and score_open and request.path == SCORE:
+            owner = NOBODY
         if owner is not None:
             set_owner(request, owner)
         elif request.path not in _OPEN:

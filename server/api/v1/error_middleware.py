@@ -6,7 +6,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from server.api.v1.schema.paths import DOCUMENT, ROOT
-from server.web.security import Handler
+from server.web.security import SCORE, Handler
 
 _log = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def is_ours(path: str) -> bool:
-    """Return True if a path belongs to `/v1`."""
-    return path in (ROOT, DOCUMENT) or path.startswith(f"{ROOT}/")
+    """Return True if a path belongs to `/v1`, or has errors like it."""
+    return path in (ROOT, DOCUMENT, SCORE) or path.startswith(f"{ROOT}/")
 
 
 def _refusal(refused: web.HTTPException) -> web.Response:

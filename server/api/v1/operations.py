@@ -3,7 +3,15 @@
 Their methods and paths are in `server.api.v1.schema.paths`, by the name of the handler.
 """
 
-from server.api.v1.handlers import catalog, events, generate, outputs, runs, validate
+from server.api.v1.handlers import (
+    catalog,
+    events,
+    generate,
+    outputs,
+    runs,
+    score,
+    validate,
+)
 from server.api.v1.schema.models import (
     EventPage,
     ModelFolders,
@@ -13,6 +21,7 @@ from server.api.v1.schema.models import (
     Outputs,
     RunModel,
     RunPage,
+    Score,
     Validation,
     WorkflowModel,
 )
@@ -23,6 +32,8 @@ from server.api.v1.schema.requests import (
     GenerateHeaders,
     ListQuery,
     RunRequest,
+    ScoreHeaders,
+    ScoreRequest,
     SubmitHeaders,
     WorkflowRequest,
 )
@@ -30,6 +41,7 @@ from server.web.file_responses import DISPLAYABLE, PICTURES, UNKNOWN
 
 _RUN = Reply("The run.", RunModel)
 _WHICH = {"Location": "The path of the run.", "Nodegraph-Run": "The id of the run."}
+_LATER = "The seconds after which it may be asked for again."
 
 OPERATIONS = (
     Operation(
@@ -83,6 +95,15 @@ OPERATIONS = (
         replies={
             200: Reply("The image; or the run, if it made none.", RunModel, PICTURES, _WHICH),
             202: Reply("The run continues.", RunModel, headers=_WHICH),
+        },
+    ),
+    Operation(
+        handler=score.score,
+        takes=ScoreRequest,
+        headers=ScoreHeaders,
+        replies={
+            200: Reply("The files that the run made; or its first image.", Score, PICTURES, _WHICH),
+            202: Reply("The run continues.", Score, headers={**_WHICH, "Retry-After": _LATER}),
         },
     ),
     Operation(

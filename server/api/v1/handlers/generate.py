@@ -30,16 +30,38 @@ async def generate(request: web.Request) -> web.StreamResponse:
     has the id of the run. If the run succeeds without an image, the reply is the run, too.
     """
     parts = services(request)
-    wait = _wait(headers_of(request, GenerateHeaders).prefer)
+    wait = seconds_in(headers_of(request, GenerateHeaders).prefer)
     run = (await submit(request)).run
+    await wait_for_end(parts, run, _DEFAULT_WAIT if wait is None else min(wait, _LONGEST_WAIT))
+    return await _answer(parts, await parts.store.run(run.id))
+
+
+async def wait_for_end(parts: Services, run: Run, seconds: float) -> None:
+    """Wait until a run is over, the server stops, or so many seconds have passed."""
     subscriber = parts.bus.subscribe(run=run.id)
     try:
         with suppress(TimeoutError):
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(seconds):
                 await _end_of(parts, run, subscriber)
     finally:
         parts.bus.unsubscribe(subscriber)
-    return await _answer(parts, await parts.store.run(run.id))
+
+
+def problem_of_run(run: Run) -> web.Response | None:
+    """Return the reply for a run that failed or was cancelled; None for any other."""
+    headers = headers_of_run(run)
+    if run.error:
+        failure = Finding.model_validate(run.error)
+        return problem(422, "run_failed", failure.message, findings=[failure], headers=headers)
+    if run.state == "cancelled":
+        return problem(409, "run_cancelled", "the run was cancelled.", headers=headers)
+    return None
+
+
+def seconds_in(prefer: str) -> int | None:
+    """Return the seconds that a `Prefer` header lets a reply take; None if it names none."""
+    found = _WAIT.search(prefer)
+    return int(found[1]) if found else None
 
 
 async def _end_of(parts: Services, run: Run, subscriber: Subscriber) -> None:
@@ -52,12 +74,10 @@ async def _end_of(parts: Services, run: Run, subscriber: Subscriber) -> None:
 
 
 async def _answer(parts: Services, run: Run) -> web.StreamResponse:
+    failure = problem_of_run(run)
+    if failure is not None:
+        return failure
     headers = headers_of_run(run)
-    if run.error:
-        failure = Finding.model_validate(run.error)
-        return problem(422, "run_failed", failure.message, findings=[failure], headers=headers)
-    if run.state == "cancelled":
-        return problem(409, "run_cancelled", "the run was cancelled.", headers=headers)
     made = await made_by(parts, run) if run.is_over else []
     for number, item in sorted(enumerate(made), key=lambda pair: pair[1].artifact.type == "temp"):
         if media_type(item.path) in PICTURES and item.path.is_file():
@@ -66,9 +86,3 @@ async def _answer(parts: Services, run: Run) -> web.StreamResponse:
             return response
     (model,) = run_models(parts, run)
     return reply(model, 200 if run.is_over else 202, headers)
-
-
-def _wait(prefer: str) -> int:
-    """Return the seconds that a client is willing to wait."""
-    found = _WAIT.search(prefer)
-    return min(int(found[1]), _LONGEST_WAIT) if found else _DEFAULT_WAIT

@@ -20,13 +20,15 @@ from nodegraph.validation.defaults import with_defaults
 from nodegraph.workflow.embedded import carries_texts
 from nodegraph.workflow.read import Shapes, read_any, read_workflow
 from server.api.v1.schema.operation import IMAGES
-from server.api.v1.schema.requests import WorkflowRequest
+from server.api.v1.schema.requests import Placement, WorkflowRequest
 from server.errors import ServerError
 from server.web.services import services
 
 Model = TypeVar("Model", bound=BaseModel)
 Sent = TypeVar("Sent", bound=WorkflowRequest)
-_NO_JSON = ("image/", "audio/", "video/", "multipart/")
+Placed = TypeVar("Placed", bound=Placement)
+NO_JSON = ("image/", "audio/", "video/", "multipart/")
+"""The beginnings of media types that are not JSON, whatever the body is."""
 
 
 class RepeatedParameterError(NodeGraphError):
@@ -44,10 +46,10 @@ class MediaTypeError(ServerError):
     code = "unsupported_media_type"
     status = 415
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, hint: str = "") -> None:
+        either = f"Send application/json, or one of {', '.join(IMAGES)} that contains a workflow."
         super().__init__(
-            f"the media type {kind[:80]!r} is not supported here.",
-            hint=f"Send application/json, or one of {', '.join(IMAGES)} that contains a workflow.",
+            f"the media type {kind[:80]!r} is not supported here.", hint=hint or either
         )
 
 
@@ -62,10 +64,10 @@ class BadJsonError(ServerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Submission(Generic[Sent]):
+class Submission(Generic[Placed]):
     """A workflow from a request."""
 
-    wanted: Sent
+    wanted: Placed
     graph: Graph
     digest: str
     """Hash of the request, which tells it from different ones."""
@@ -101,7 +103,7 @@ async def workflow_of(request: web.Request, model: type[Sent]) -> Submission[Sen
         MediaTypeError: the body is of another media type.
     """
     kind = request.content_type
-    if kind.startswith(_NO_JSON) and kind not in IMAGES:
+    if kind.startswith(NO_JSON) and kind not in IMAGES:
         raise MediaTypeError(kind)
     data = await request.read()
     parts = services(request)
@@ -125,19 +127,12 @@ def reply(
     )
 
 
-def _submission(data: bytes, kind: str, model: type[Sent], shapes: Shapes) -> Submission[Sent]:
-    if carries_texts(data):
-        wanted = model.model_validate({"workflow": base64.b64encode(data).decode()})
-    elif kind in IMAGES:
-        refuse(f"the body is not {kind}.")
-    else:
-        wanted = model.model_validate(_parse(data))
-    graph = _graph(wanted, shapes)
-    plain = json.dumps(wanted.model_dump(), sort_keys=True, default=str)
-    return Submission(wanted, graph, hashlib.sha256(plain.encode()).hexdigest())
+def parse_body(data: bytes) -> object:
+    """Parse JSON whose strings can be stored.
 
-
-def _parse(data: bytes) -> object:
+    Raises:
+        BadJsonError: it is something else.
+    """
     try:
         value = parse_json(data)
     except InvalidWorkflowError as error:
@@ -148,6 +143,18 @@ def _parse(data: bytes) -> object:
         reason = "a string has half of a surrogate pair."
         raise BadJsonError(reason) from error
     return value
+
+
+def _submission(data: bytes, kind: str, model: type[Sent], shapes: Shapes) -> Submission[Sent]:
+    if carries_texts(data):
+        wanted = model.model_validate({"workflow": base64.b64encode(data).decode()})
+    elif kind in IMAGES:
+        refuse(f"the body is not {kind}.")
+    else:
+        wanted = model.model_validate(parse_body(data))
+    graph = _graph(wanted, shapes)
+    plain = json.dumps(wanted.model_dump(), sort_keys=True, default=str)
+    return Submission(wanted, graph, hashlib.sha256(plain.encode()).hexdigest())
 
 
 def _graph(wanted: WorkflowRequest, shapes: Shapes) -> Graph:

@@ -11,9 +11,9 @@ from nodegraph.errors import InvalidWorkflowError
 from nodegraph.graph.graph import Graph
 from nodegraph.workflow.api_format import as_sent
 from server.api.pack_prompts import changed_by_packs, packs_change_prompts, placed_by_packs
-from server.api.v1.handlers.parsing import headers_of, workflow_of
+from server.api.v1.handlers.parsing import Submission, headers_of, workflow_of
 from server.api.v1.schema.models import RunModel
-from server.api.v1.schema.requests import RunRequest, SubmitHeaders
+from server.api.v1.schema.requests import RunRequest, ScoreRequest, SubmitHeaders
 from server.store.runs import Accepted, NewRun, Run, Work
 from server.web.services import Services, services
 
@@ -26,9 +26,15 @@ async def submit(request: web.Request) -> Accepted:
         ValidationError: the request is malformed.
         ServerError: the run is not accepted.
     """
+    return await queue_run(request, await workflow_of(request, RunRequest))
+
+
+async def queue_run(
+    request: web.Request, sent: Submission[RunRequest] | Submission[ScoreRequest]
+) -> Accepted:
+    """Check a workflow and queue it; raises what `submit` raises."""
     parts = services(request)
     key = headers_of(request, SubmitHeaders).key
-    sent = await workflow_of(request, RunRequest)
     wanted = sent.wanted
     run_id = str(wanted.id or uuid.uuid4())
     graph, extra = sent.graph, _extra(sent.graph)

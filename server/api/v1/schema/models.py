@@ -123,6 +123,24 @@ class Outputs(Model):
     )
 
 
+class ScoreOutput(Model):
+    """A file that a run made, with its content."""
+
+    node: str
+    kind: str = Field(description="`images`, `latents`, …")
+    filename: str
+    media_type: str
+    data: str = Field(description="The content of the file, as base64.")
+
+
+class Score(Model):
+    """A run and, once it is over, the files that it made."""
+
+    id: str
+    status: State
+    outputs: list[ScoreOutput]
+
+
 class Finding(Model):
     """A problem or a warning."""
 

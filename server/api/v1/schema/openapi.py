@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from server.api.v1.schema.models import Problem
 from server.api.v1.schema.operation import IMAGES, JSON, Operation, Reply
+from server.api.v1.schema.paths import ROOT
 from server.api.v1.schema.problems import TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -86,7 +87,7 @@ def summary(operation: Operation) -> tuple[str, str]:
 
 def tag(operation: Operation) -> str:
     """Return the group that an operation belongs to."""
-    return operation.path.split("/")[2]
+    return operation.path.removeprefix(ROOT).split("/")[1]
 
 
 def _parameters(model: type[BaseModel], place: str) -> list[dict[str, Any]]:

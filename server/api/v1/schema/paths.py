@@ -6,6 +6,8 @@ which take a tenth of a second to import, are imported at the first request.
 
 from collections.abc import Mapping
 
+from server.web.security import SCORE
+
 ROOT = "/v1"
 DOCUMENT = "/openapi.json"
 """The path of the OpenAPI document."""
@@ -24,6 +26,7 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "cancel_run": ("POST", "/v1/runs/{run}/cancel"),
     "retry_run": ("POST", "/v1/runs/{run}/retry"),
     "generate": ("POST", "/v1/generate"),
+    "score": ("POST", SCORE),
     "validate": ("POST", "/v1/validate"),
     "list_node_types": ("GET", "/v1/node-types"),
     "get_node_type": ("GET", "/v1/node-types/{name}"),

@@ -55,8 +55,11 @@ def problem_of_error(error: Exception) -> web.Response | None:
         return problem(422, "invalid_workflow", detail, findings=map(finding, error.problems))
     if not isinstance(error, NodeGraphError):
         return None
-    status = error.status if isinstance(error, ServerError) else 422
-    return problem(status, error.code, error.message, error.hint)
+    if not isinstance(error, ServerError):
+        return problem(422, error.code, error.message, error.hint)
+    after = error.retry_after
+    headers = {} if after is None else {"Retry-After": str(after)}
+    return problem(error.status, error.code, error.message, error.hint, headers=headers)
 
 
 def problem_of_refusal(refused: web.HTTPException) -> web.Response:

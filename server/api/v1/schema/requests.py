@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from nodegraph.runtime.choices import Prefer
 from server.api.v1.schema.models import Model
@@ -54,14 +54,9 @@ class Strict(Model):
     model_config = ConfigDict(extra="forbid")
 
 
-class WorkflowRequest(Strict):
-    """A workflow."""
+class Placement(Strict):
+    """The wanted part of a workflow, and where it runs."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"workflow": SMALL_WORKFLOW}]})
-
-    workflow: dict[str, Any] | Annotated[str, Field(min_length=1)] = Field(
-        description="In API format or the editor's; or an image that contains one, as base64."
-    )
     targets: list[Id] | None = Field(
         None, description="The ids of the wanted nodes; all output nodes if left out."
     )
@@ -72,8 +67,8 @@ class WorkflowRequest(Strict):
     )
 
 
-class RunRequest(WorkflowRequest):
-    """A workflow to run."""
+class RunFields(Placement):
+    """A run's place in the queue, its id and its webhook."""
 
     id: UUID | None = Field(None, description="The id of the run; generated if left out.")
     client: str = Field("", max_length=200, description="The client; clients take turns.")
@@ -83,9 +78,56 @@ class RunRequest(WorkflowRequest):
     webhook: str = Field(
         "", max_length=2000, description="A URL that gets a message when the run is over."
     )
+
+
+class WorkflowRequest(Placement):
+    """A workflow."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"workflow": SMALL_WORKFLOW}]})
+
+    workflow: dict[str, Any] | Annotated[str, Field(min_length=1)] = Field(
+        description="In API format or the editor's; or an image that contains one, as base64."
+    )
+
+
+class RunRequest(WorkflowRequest, RunFields):
+    """A workflow to run."""
+
     merge: No = Field(
         False, description="True to merge model calls with other runs; not supported yet."
     )
+
+
+class ScoreRequest(RunFields):
+    """A workflow to run, or the id of a run to ask for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"workflow": SMALL_WORKFLOW}]})
+
+    workflow: dict[str, Any] | Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="In API format or the editor's; or the name of one that the server has."
+    )
+    values: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Values of inputs, by `NODE.INPUT`; NODE is an id or a title.",
+    )
+    seed: int | None = Field(
+        None,
+        strict=True,
+        ge=0,
+        le=2**64 - 1,
+        description="Sets all seeds that are no links.",
+    )
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "ScoreRequest":
+        if self.workflow is None and self.id is None:
+            message = "a workflow to run or the id of a run is missing"
+            raise ValueError(message)
+        more = self.model_fields_set - {"id", "workflow"}
+        if self.workflow is None and more:
+            message = f"{', '.join(sorted(more))} has no workflow to go with"
+            raise ValueError(message)
+        return self
 
 
 class ListQuery(Strict):
@@ -129,6 +171,16 @@ class GenerateHeaders(SubmitHeaders):
         "",
         alias="Prefer",
         description="`wait=N`: reply after at most N seconds (60 if left out, 600 at most).",
+    )
+
+
+class ScoreHeaders(SubmitHeaders):
+    """The headers of a request to `/score`."""
+
+    prefer: str = Field(
+        "",
+        alias="Prefer",
+        description="`wait=N`: reply after at most N seconds, if the server would wait longer.",
     )
 
 
