@@ -27,7 +27,7 @@ class StorageError(ServerError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the queue could not be written: {reason}.",
-            hint="Nothing was changed. Try again once the disk works.",
+            hint="Nothing was changed. Try again once the disk or the database works.",
         )
 
 
@@ -44,10 +44,10 @@ class UnreadableStoreError(ServerError):
     code = "storage_unreadable"
     status = 503
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(
             f"the queue {path} could not be read: {reason}.",
-            hint="Check the disk; if the file is damaged, restore a backup of it.",
+            hint="Check the disk or the database; if a file is damaged, restore a backup of it.",
         )
 
 
@@ -80,7 +80,7 @@ class NewerStoreError(ServerError):
 
     code = "newer_store"
 
-    def __init__(self, path: Path, found: int, known: int) -> None:
+    def __init__(self, path: Path | str, found: int, known: int) -> None:
         super().__init__(
             f"the queue {path} has version {found}; this program reads up to version {known}.",
             hint="Use the version of nodegraph that wrote it, or a newer one.",
@@ -153,6 +153,18 @@ class RunStateError(ServerError):
 
     def __init__(self, run_id: str, state: str, wanted: str, done: str = "retried") -> None:
         super().__init__(f"run {short_repr(run_id)} is {state}; only {wanted} can be {done}.")
+
+
+class LostAttemptError(ServerError):
+    """A server reports on a run that it does not compute any more: another one took it over."""
+
+    code = "lost_attempt"
+    status = 409
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"run {short_repr(run_id)} is not this server's attempt any more; nothing was changed."
+        )
 
 
 class UnknownOutputError(ServerError):

@@ -3,20 +3,26 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from sqlite3 import Connection
 from typing import Any, TypeAlias
 
 from nodegraph.files.file_names import FileSeries, NumberedFile
-from server.errors import KeyReusedError, NoJsonError, RunExistsError, RunStateError
+from server.errors import (
+    KeyReusedError,
+    LostAttemptError,
+    NoJsonError,
+    RunExistsError,
+    RunStateError,
+)
 from server.store import deliveries, rows
+from server.store.database import Connection
 from server.store.rows import ENDED_MARKS
-from server.store.runs import ENDED, Accepted, Ending, File, Milestone, NewRun, Run
+from server.store.runs import ENDED, Accepted, Attempt, Ending, File, Milestone, NewRun, Run
 
 NamedData: TypeAlias = tuple[str, Mapping[str, Any]]
 """The name and the data of an event."""
-_PAGES = 2000
-"""Pages that are returned to the file system at once."""
+_CANCELLED = Ending("cancelled", "run_cancelled", {})
 
 
 def now_ms() -> int:
@@ -40,7 +46,7 @@ def accept(db: Connection, new: NewRun) -> Accepted:
         if not new.digest or (row["digest"], row["owner"]) != (new.digest, new.owner):
             raise RunExistsError(new.id)
         return Accepted(rows.run_of(row), None)
-    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
+    last = db.execute(db.LAST_RUN).fetchone()
     following = float(last["seq"] if last else 0)
     number = new.number if new.number is not None else -following if new.front else following
     row = db.execute(
@@ -73,16 +79,47 @@ def _to_json(part: object) -> str:
 
 
 def requeue(
-    db: Connection, run_id: str, reason: str, *, suspect: bool, charged: bool
+    db: Connection, run_id: str, reason: str, *, suspect: bool = False, charged: bool = False
 ) -> tuple[Run, Milestone]:
     """Put an active run back into the queue."""
     db.execute(
-        "UPDATE runs SET state = 'queued', worker = '', deaths = deaths + ?,"
-        " suspect = max(suspect, ?) WHERE id = ? AND state = 'running'",
-        (charged, suspect, run_id),
+        "UPDATE runs SET state = 'queued', worker = '', server = '', deaths = deaths + ?,"
+        " suspect = CASE WHEN ? = 1 THEN 1 ELSE suspect END WHERE id = ? AND state = 'running'",
+        (int(charged), int(suspect), run_id),
     )
     (milestone,) = add_events(db, run_id, [("run_requeued", {"reason": reason})])
     return rows.get(db, run_id), milestone
+
+
+def put_back(db: Connection, run: Run, reason: str) -> tuple[Run, Milestone]:
+    """Put the run of a server that is gone back into the queue; end it if that was asked for."""
+    _, ended = report(db, run.id, (), _CANCELLED) if run.cancel else ((), None)
+    return ended or requeue(db, run.id, reason)
+
+
+def check(db: Connection, run_id: str, attempt: Attempt | None) -> None:
+    """Raise LostAttemptError unless the run is at this attempt; any will do if it is None."""
+    if attempt is None:
+        return
+    held = db.execute(
+        "SELECT id FROM runs WHERE id = ? AND state = 'running' AND server = ? AND attempts = ?",
+        (run_id, *attempt),
+    ).fetchone()
+    if held is None:
+        raise LostAttemptError(run_id)
+
+
+def cancel(db: Connection, run_id: str) -> tuple[Run, Milestone | None] | None:
+    """End a run that waits, or ask the server that computes it to; return None if it is over."""
+    run = rows.find(db, run_id)
+    if run is None or run.is_over:
+        return None
+    if run.state == "queued":
+        _, ended = report(db, run_id, (), _CANCELLED)
+        return ended
+    db.execute("UPDATE runs SET cancel = 1 WHERE id = ?", (run_id,))
+    db.announce()
+    return replace(run, cancel=True), None
 
 
 def report(
@@ -108,15 +145,16 @@ def _end(db: Connection, run_id: str, ending: Ending) -> Run | None:
     return rows.run_of(row) if row is not None else None
 
 
-def begin(db: Connection, run_id: str, worker: str) -> Run:
-    """Record that a worker starts a queued run."""
+def begin(db: Connection, run_id: str, worker: str, server: str) -> Run:
+    """Claim a queued run for a worker of a server."""
     row = db.execute(
         "UPDATE runs SET state = 'running', attempts = attempts + 1, worker = ?,"
-        " started_ms = ? WHERE id = ? AND state = 'queued' RETURNING *",
-        (worker, now_ms(), run_id),
+        " server = ?, started_ms = ? WHERE id = ? AND state = 'queued' RETURNING *",
+        (worker, server, now_ms(), run_id),
     ).fetchone()
     if row is None:
-        raise RunStateError(run_id, rows.get(db, run_id).state, "a queued one")
+        raise RunStateError(run_id, rows.get(db, run_id).state, "a queued one", "begun")
+    db.announce()
     return rows.run_of(row)
 
 
@@ -127,7 +165,8 @@ def retry(db: Connection, run_id: str) -> tuple[Run, Milestone]:
         raise RunStateError(run_id, state, "a failed or cancelled one")
     db.execute(
         "UPDATE runs SET state = 'queued', attempts = 0, deaths = 0, suspect = 0, worker = '',"
-        " error = NULL, started_ms = NULL, finished_ms = NULL, retries = retries + 1 WHERE id = ?",
+        " server = '', cancel = 0, error = NULL, started_ms = NULL, finished_ms = NULL,"
+        " retries = retries + 1 WHERE id = ?",
         (run_id,),
     )
     (queued,) = add_events(db, run_id, [("run_queued", {})])
@@ -137,11 +176,11 @@ def retry(db: Connection, run_id: str) -> tuple[Run, Milestone]:
 def add_events(db: Connection, run_id: str, events: Sequence[NamedData]) -> list[Milestone]:
     """Number events and append them to a run; return none if the run is deleted."""
     row = db.execute(
-        "SELECT (SELECT coalesce(max(sequence), 0) FROM events WHERE run = runs.id)"
+        "SELECT (SELECT coalesce(max(sequence), 0) FROM events WHERE run = runs.id) AS last"
         " FROM runs WHERE id = ?",
         (run_id,),
     ).fetchone()
-    return _append(db, run_id, row[0], events) if row is not None and events else []
+    return _append(db, run_id, row["last"], events) if row is not None and events else []
 
 
 def _append(db: Connection, run_id: str, last: int, events: Sequence[NamedData]) -> list[Milestone]:
@@ -152,10 +191,12 @@ def _append(db: Connection, run_id: str, last: int, events: Sequence[NamedData])
     ]
     values = ", ".join(["(?, ?, ?, ?, ?)"] * len(numbered))
     added = db.execute(
-        f"INSERT INTO events (run, sequence, name, time_ms, data) VALUES {values}",
+        f"INSERT INTO events (run, sequence, name, time_ms, data) VALUES {values} RETURNING id",
         [item for *facts, data in numbered for item in (*facts, json.dumps(data))],
     )
-    first = (added.lastrowid or 0) - len(numbered) + 1  # their ids follow each other
+    newest = max(row["id"] for row in added)
+    db.announce(newest)
+    first = newest - len(numbered) + 1  # their ids follow each other
     return [Milestone(number, *facts) for number, facts in enumerate(numbered, first)]
 
 
@@ -170,8 +211,8 @@ def name_file(db: Connection, file: File, place: FileSeries, first: int) -> Numb
     while True:
         named = place.file(number)
         added = db.execute(
-            "INSERT OR IGNORE INTO files (run, node, position, path, number)"
-            " VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO files (run, node, position, path, number) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
             (*file, str(named.path), number),
         )
         if added.rowcount:
@@ -193,9 +234,7 @@ def prune(db: Connection, count: int, since_ms: int, most: int) -> int:
         " ORDER BY seq LIMIT ?)",
         (*ENDED, since_ms, *ENDED, count, most),
     ).rowcount
-    (free,) = db.execute("PRAGMA freelist_count").fetchone()
-    for _ in range(min(free, _PAGES)):
-        db.execute("PRAGMA incremental_vacuum(1)")  # `execute` frees one page at a time
+    db.shrink()
     return removed
 
 
@@ -210,4 +249,6 @@ def forget(db: Connection, wanted: list[str] | None, owner: str | None) -> list[
         sql = f"DELETE FROM runs WHERE id = ? AND {condition}"
         if db.execute(sql, (run_id, *ENDED, owner)).rowcount:
             removed.append(run_id)
+    if removed:
+        db.announce()
     return removed

@@ -1,24 +1,20 @@
-"""The SQLite database: one thread writes and commits in groups, another reads."""
+"""A database that keeps the store: one thread writes and commits in groups, others read."""
 
 import asyncio
 import queue
-import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from sqlite3 import Connection
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
-from server.errors import StorageError, StorageFullError, UnreadableStoreError
-from server.store.schema import configure, prepare
+from server.errors import StorageError
 
 T = TypeVar("T")
-Work = Callable[[Connection], T]
 
 LARGEST_GROUP = 256
 """The most changes in one commit."""
@@ -26,15 +22,88 @@ GATHERING = 0.003
 """Seconds that a commit waits for further changes, if those before it came together."""
 ENOUGH = 8
 """Changes that are committed without waiting for more."""
-_OWN_FAULTS = (
-    *(sqlite3.IntegrityError, sqlite3.DataError),
-    *(sqlite3.ProgrammingError, sqlite3.InterfaceError),
-)
-"""Errors of SQLite that a single change causes; others are errors of the disk."""
+
+
+class Row(Protocol):
+    """A row of a table."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """Return the value in a column."""
+        ...
+
+
+class Cursor(Protocol):
+    """The rows that a statement gives, and the number of those that it changed."""
+
+    @property
+    def rowcount(self) -> int:
+        """The number of rows that were changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next row; None if there is none."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the rows."""
+        ...
+
+
+class Connection(Protocol):
+    """A connection to a database; its SQL is what SQLite and Postgres have in common.
+
+    Values stand as `?` in statements, columns are read by name.
+    """
+
+    LAST_RUN: ClassVar[str]
+    """Selects the highest `seq` that a run was ever given."""
+    HAS_UI: ClassVar[str]
+    """True for an event whose data has an object `ui`."""
+    SKIP_LOCKED: ClassVar[str]
+    """Has a SELECT leave out the rows that another process is about to change."""
+
+    def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Cursor:
+        """Run a statement."""
+        ...
+
+    def clock(self) -> int:
+        """Return the database's time in milliseconds since 1970: one for all its servers."""
+        ...
+
+    def announce(self, event: int = 0, /) -> None:
+        """Have other processes told that something has changed, once it is committed.
+
+        Args:
+            event: the id of the newest event that was added.
+        """
+        ...
+
+    def shrink(self) -> None:
+        """Give room that is free back to the system."""
+        ...
+
+    def touch(self) -> None:
+        """Make a change that has to reach the disk."""
+        ...
+
+
+Work = Callable[[Connection], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Another process changed or said something; empty if that can not be ruled out."""
+
+    event: int = 0
+    """The id of the newest event, if some were added."""
+    payload: str = ""
+    """What it said, and is not kept."""
 
 
 @dataclass(slots=True)
-class _Change:
+class Change:
+    """A change that waits for its commit."""
+
     work: Work[Any]
     loop: AbstractEventLoop
     """The loop that waits for it."""
@@ -52,35 +121,24 @@ class _Change:
             self.done.set_exception(self.error)
 
 
-class Database:
-    """A SQLite database; a change is on the disk when its `write` returns.
+class Database(ABC):
+    """A database; a change is on the disk when its `write` returns.
 
     Changes that wait at the same time share a commit, which takes a few milliseconds for any
     number of changes. While many come, a commit waits a moment for more of them.
 
     Args:
-        path: the file; created if it does not exist.
+        readers: the number of threads that read.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._changes: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+    def __init__(self, readers: int) -> None:
+        self._changes: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
         self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
-        self._reading = _connect(path)
-        self._writing: Connection | None = None
 
+    @abstractmethod
     def open(self) -> None:
-        """Check the database and start the writer.
-
-        Raises:
-            DamagedStoreError: the database is damaged.
-            NewerStoreError: a later version wrote it.
-        """
-        self._writing = _connect(self.path)
-        prepare(self._writing, self.path)
-        self._reading.execute("PRAGMA query_only = ON")
-        self._writer.start()
+        """Check the database and start the writer."""
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction; return its result once the transaction is on the disk.
@@ -90,9 +148,25 @@ class Database:
             Exception: what `work` raises; nothing has changed.
         """
         loop = asyncio.get_running_loop()
-        change = _Change(work, loop, loop.create_future())
+        change = Change(work, loop, loop.create_future())
         self._changes.put(change)
         return await change.done
+
+    async def write_aside(self, work: Work[T]) -> T:
+        """Make a small change that waits for no others, where the database has such; see `write`.
+
+        After a power cut it may be lost.
+        """
+        return await self.write(work)
+
+    async def broadcast(self, payload: str) -> None:
+        """Tell other processes something that is not kept: at most 7,999 bytes."""
+        del payload  # there are none
+
+    async def notices(self) -> AsyncIterator[Notice]:
+        """Yield what other processes changed or said: nothing ever where there are no others."""
+        await asyncio.Event().wait()
+        yield Notice()
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads, and return its result.
@@ -101,30 +175,52 @@ class Database:
             UnreadableStoreError: the database cannot be read.
             Exception: what `work` raises.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def close(self) -> None:
         """Write the changes that wait, then close the database."""
         self._changes.put(None)
-        self._writer.join()
-        self._reader.shutdown()
-        self._reading.close()
+        if self._writer.ident is not None:  # it was opened
+            self._writer.join()
+        self._readers.shutdown()
+        self._close_readers()
 
+    @abstractmethod
     def _read(self, work: Work[T]) -> T:
-        try:
-            return work(self._reading)
-        except sqlite3.Error as error:
-            raise UnreadableStoreError(self.path, str(error)) from error
+        """Run `work` on a connection for reading."""
+
+    @abstractmethod
+    def _begin(self) -> Connection:
+        """Begin a transaction on the connection for writing."""
+
+    @abstractmethod
+    def _recover(self) -> None:
+        """Close the connection for writing after a failure; the next group gets another."""
+
+    @abstractmethod
+    def _close_readers(self) -> None:
+        """Close the connections for reading."""
+
+    @abstractmethod
+    def _failure(self, error: Exception) -> StorageError | None:
+        """Return the error that clients are told; None if it is not the database's."""
+
+    @abstractmethod
+    def _is_own_fault(self, error: Exception) -> bool:
+        """Return True for an error that a single change causes, not the disk or the connection."""
+
+    def _finish(self, db: Connection) -> None:
+        """Commit the transaction."""
+        db.execute("COMMIT")
 
     def _write_all(self) -> None:
-        group: list[_Change] = []
+        group: list[Change] = []
         while group := self._next_group(crowded=len(group) > 1):
             self._commit([change for change in group if not change.done.cancelled()])
-            _settle_all(group)
-        if self._writing is not None:
-            self._writing.close()
+            settle_all(group)
+        self._recover()
 
-    def _next_group(self, *, crowded: bool) -> list[_Change]:
+    def _next_group(self, *, crowded: bool) -> list[Change]:
         """Wait for changes and return them in order; an empty list ends the writer.
 
         Args:
@@ -142,71 +238,51 @@ class Database:
             group.append(change)
         return group
 
-    def _commit(self, group: list[_Change]) -> None:
+    def _commit(self, group: list[Change]) -> None:
         """Make the changes and commit them, or give each its error."""
         try:
             self._transact(group)
-        except sqlite3.Error as error:
+        except Exception as error:
+            failure = self._failure(error)
+            if failure is None:
+                raise
             self._recover()
-            failure = _storage_error(error)
             for change in group:
                 change.error = change.error or failure
 
-    def _transact(self, group: list[_Change]) -> None:
+    def _transact(self, group: list[Change]) -> None:
         """Make the changes and commit; if one fails, make them again and leave it out."""
-        db = self._connection()
-        db.execute("BEGIN IMMEDIATE")
+        db = self._begin()
         try:
             for change in group:
                 change.result = change.work(db)
         except Exception as error:
-            if _is_of_disk(error):
+            if self._is_of_all(error):
                 raise
             db.execute("ROLLBACK")
-            db.execute("BEGIN IMMEDIATE")
+            db = self._begin()
             for change in group:
-                _attempt(db, change)
-        db.execute("COMMIT")
+                self._attempt(db, change)
+        self._finish(db)
 
-    def _connection(self) -> Connection:
-        if self._writing is None:
-            self._writing = _connect(self.path)
-            configure(self._writing)
-        return self._writing
+    def _attempt(self, db: Connection, change: Change) -> None:
+        """Make one change; if it fails, undo only this one."""
+        db.execute("SAVEPOINT change")
+        try:
+            change.result = change.work(db)
+        except Exception as error:
+            if self._is_of_all(error):
+                raise
+            db.execute("ROLLBACK TO change")
+            change.error = self._failure(error) or error
+        db.execute("RELEASE change")
 
-    def _recover(self) -> None:
-        """Close the writing connection: after a failed sync its state is in doubt.
-
-        The reader's connection stays open. If none were open, the next one to open the file would
-        take the failed commit for a good one.
-        """
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            with suppress(sqlite3.Error):
-                writing.close()
-
-
-def _attempt(db: Connection, change: _Change) -> None:
-    """Make one change; if it fails, undo only this one."""
-    db.execute("SAVEPOINT change")
-    try:
-        change.result = change.work(db)
-    except Exception as error:
-        if _is_of_disk(error):
-            raise
-        db.execute("ROLLBACK TO change")
-        change.error = StorageError(str(error)) if isinstance(error, sqlite3.Error) else error
-    finally:
-        if db.in_transaction:
-            db.execute("RELEASE change")
+    def _is_of_all(self, error: Exception) -> bool:
+        """Return True for an error that concerns every change of the group."""
+        return self._failure(error) is not None and not self._is_own_fault(error)
 
 
-def _is_of_disk(error: Exception) -> bool:
-    """Return True for an error of the disk, which concerns every change of the group."""
-    return isinstance(error, sqlite3.Error) and not isinstance(error, _OWN_FAULTS)
-
-
-def _settle_all(group: list[_Change]) -> None:
+def settle_all(group: list[Change]) -> None:
     """Hand over the results, with one message to each loop that waits for some."""
     for loop in dict.fromkeys(change.loop for change in group):
         own = [change for change in group if change.loop is loop]
@@ -214,18 +290,6 @@ def _settle_all(group: list[_Change]) -> None:
             loop.call_soon_threadsafe(_settle, own)
 
 
-def _settle(group: list[_Change]) -> None:
+def _settle(group: list[Change]) -> None:
     for change in group:
         change.settle()
-
-
-def _connect(path: Path) -> Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def _storage_error(error: sqlite3.Error) -> StorageError:
-    code = getattr(error, "sqlite_errorcode", None)
-    kind = StorageFullError if code == sqlite3.SQLITE_FULL else StorageError
-    return kind(str(error))

@@ -5,9 +5,8 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from sqlite3 import Connection, Row
 
-from server.store.database import Database
+from server.store.database import Connection, Database, Row
 from server.store.runs import Run
 
 

@@ -3,9 +3,9 @@
 import json
 import zlib
 from collections.abc import Sequence
-from sqlite3 import Connection, Row
 
 from server.errors import DamagedRunError, UnknownRunError
+from server.store.database import Connection, Row
 from server.store.runs import ENDED, Milestone, Run, RunFilter, Work
 
 ENDED_MARKS = "(" + ",".join("?" * len(ENDED)) + ")"
@@ -26,12 +26,18 @@ def where(which: RunFilter) -> tuple[str, tuple[object, ...]]:
     return (f"WHERE {' AND '.join(conditions)}" if conditions else "", tuple(values))
 
 
+def find(db: Connection, run_id: str) -> Run | None:
+    """Return a run; None if there is none of that id."""
+    row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return run_of(row) if row is not None else None
+
+
 def get(db: Connection, run_id: str) -> Run:
     """Return a run; raises UnknownRunError."""
-    row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
-    if row is None:
+    run = find(db, run_id)
+    if run is None:
         raise UnknownRunError(run_id)
-    return run_of(row)
+    return run
 
 
 def work_of(db: Connection, run_id: str) -> Work:
@@ -74,6 +80,8 @@ def run_of(row: Row) -> Run:
         why=row["why"],
         retries=row["retries"],
         models=json.loads(row["models"]) if row["models"] else {},
+        server=row["server"],
+        cancel=bool(row["cancel"]),
     )
 
 
@@ -81,3 +89,12 @@ def milestone_of(row: Row) -> Milestone:
     """Return the milestone in a row of `events`."""
     data = json.loads(row["data"])
     return Milestone(row["id"], row["run"], row["sequence"], row["name"], row["time_ms"], data)
+
+
+def results_of(db: Connection, run_id: str) -> list[Milestone]:
+    """Return the events of a run that have outputs (`ui`), in order."""
+    sql = (
+        "SELECT * FROM events WHERE run = ? AND name IN ('node_finished', 'node_cached')"
+        f" AND {db.HAS_UI} ORDER BY id"
+    )
+    return [milestone_of(row) for row in db.execute(sql, (run_id,))]

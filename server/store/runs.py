@@ -79,6 +79,15 @@ class Run:
     """Number of times that somebody had it run again."""
     models: Mapping[str, int] = field(default_factory=dict[str, int], hash=False)
     """As `NewRun` has them."""
+    server: str = ""
+    """The server process that computes it, or did last; empty if none has a name."""
+    cancel: bool = False
+    """True if somebody asked to cancel it while another process computed it."""
+
+    @property
+    def attempt(self) -> "Attempt":
+        """The attempt that is under way."""
+        return Attempt(self.server, self.attempts)
 
     @property
     def is_over(self) -> bool:
@@ -140,6 +149,15 @@ class Ending:
     """The last event's name."""
     data: Mapping[str, Any]
     """The data of that event; its `error` is the run's."""
+
+
+class Attempt(NamedTuple):
+    """One attempt at a run: what it reports counts only as long as it is the current one."""
+
+    server: str
+    """The server process that makes it."""
+    number: int
+    """The run's `attempts`."""
 
 
 class File(NamedTuple):

@@ -1,4 +1,4 @@
-"""The tables of the database, and the migrations from older versions."""
+"""The tables of the SQLite database, and the migrations from older versions."""
 
 from pathlib import Path
 from sqlite3 import Connection, DatabaseError
@@ -105,8 +105,21 @@ ALTER TABLE runs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
 _MODELS = """
 ALTER TABLE runs ADD COLUMN models TEXT NOT NULL DEFAULT '';
 """
-STEPS = (_FIRST, _OWNERS, _DELIVERIES, _PLACES, _MODELS)
-"""The migrations: each makes a version from the one before; the first from an empty file."""
+FLEET = """
+ALTER TABLE runs ADD COLUMN server TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN cancel INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE servers (
+    name TEXT PRIMARY KEY,
+    address TEXT NOT NULL,
+    seen_ms INTEGER NOT NULL
+) STRICT;
+"""
+STEPS = (_FIRST, _OWNERS, _DELIVERIES, _PLACES, _MODELS, FLEET)
+"""The migrations: each makes a version from the one before; the first from an empty file.
+
+Postgres has had the tables since version 5. Its migrations run the later steps, too, so these
+have only statements that both databases know; see `server/store/postgres/migrations`.
+"""
 VERSION = len(STEPS)
 
 

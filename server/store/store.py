@@ -1,19 +1,20 @@
 """The store of runs and events; every change is on the disk when its method returns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from sqlite3 import Connection
 
+from nodegraph.errors import SettingsError
 from nodegraph.files.file_names import FileSeries, NumberedFile
 from server.errors import DamagedRunError, UnknownRunError
 from server.store import changes, rows
 from server.store.changes import NamedData
-from server.store.database import Database
+from server.store.database import Connection, Database, Notice
 from server.store.deliveries import Deliveries
 from server.store.runs import (
     ALL_RUNS,
     Accepted,
+    Attempt,
     Ending,
     File,
     Milestone,
@@ -22,19 +23,27 @@ from server.store.runs import (
     RunFilter,
     Work,
 )
-from server.store.schema import VERSION
+from server.store.servers import Servers
+from server.store.sqlite_database import SqliteDatabase
+
+NO_LIMIT = 2**63 - 1
+"""Stands for all rows."""
 
 
 class Store:
     """The durable queue: runs, their events, their files and their webhooks.
 
     Args:
-        path: the database file.
+        place: the file of a SQLite database, or the URL of one in Postgres.
+
+    Raises:
+        SettingsError: the URL is wrong, or the extra `postgres` is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path)
+    def __init__(self, place: Path | str) -> None:
+        self._database = _database(place)
         self.deliveries = Deliveries(self._database)
+        self.servers = Servers(self._database, self.deliveries.changed)
 
     def open(self) -> None:
         """Open and check the database.
@@ -42,6 +51,7 @@ class Store:
         Raises:
             DamagedStoreError: the database is damaged.
             NewerStoreError: a later version wrote it.
+            SettingsError: Postgres cannot be reached, or does not let us in.
         """
         self._database.open()
 
@@ -59,12 +69,39 @@ class Store:
         """
         return await self._database.write(lambda db: changes.accept(db, new))
 
-    async def begin(self, run_id: str, worker: str) -> Run:
-        """Record that a worker starts a queued run, and return the run."""
-        return await self._database.write(lambda db: changes.begin(db, run_id, worker))
+    async def begin(self, run_id: str, worker: str, server: str = "") -> Run:
+        """Claim a queued run for a worker, and return the run.
+
+        Args:
+            run_id: the run.
+            worker: the worker that starts it.
+            server: the server process that the worker belongs to.
+
+        Raises:
+            RunStateError: it is not queued any more: another server has it, or it is over.
+            UnknownRunError: there is no such run.
+        """
+        return await self._database.write(lambda db: changes.begin(db, run_id, worker, server))
+
+    async def cancel(self, run_id: str) -> tuple[Run, Milestone | None] | None:
+        """Cancel a run wherever it is; return None if it is over or does not exist.
+
+        A run that waits ends, with the event that is returned. For one that is computed there is
+        none yet: the request is recorded, and `Servers.find_cancelled` tells its server.
+        """
+        cancelled = await self._database.write(lambda db: changes.cancel(db, run_id))
+        if cancelled and cancelled[0].is_over and cancelled[0].webhook:
+            self.deliveries.changed.set()
+        return cancelled
 
     async def requeue(
-        self, run_id: str, reason: str, *, suspect: bool = False, charged: bool = False
+        self,
+        run_id: str,
+        reason: str,
+        *,
+        suspect: bool = False,
+        charged: bool = False,
+        attempt: Attempt | None = None,
     ) -> tuple[Run, Milestone]:
         """Put an active run back into the queue.
 
@@ -73,14 +110,27 @@ class Store:
             reason: the reason, for the event.
             suspect: True if the run may have killed its worker.
             charged: True if it certainly did, because it ran there alone.
-        """
-        return await self._database.write(
-            lambda db: changes.requeue(db, run_id, reason, suspect=suspect, charged=charged)
-        )
+            attempt: the attempt that is given up; any if None.
 
-    async def end(self, run_id: str, ending: Ending) -> tuple[Run, Milestone] | None:
-        """Record the end of a run and its last event; return None if it had ended before."""
-        _, ended = await self.report(run_id, (), ending)
+        Raises:
+            LostAttemptError: the run is not at this attempt any more.
+        """
+
+        def work(db: Connection) -> tuple[Run, Milestone]:
+            changes.check(db, run_id, attempt)
+            return changes.requeue(db, run_id, reason, suspect=suspect, charged=charged)
+
+        return await self._database.write(work)
+
+    async def end(
+        self, run_id: str, ending: Ending, attempt: Attempt | None = None
+    ) -> tuple[Run, Milestone] | None:
+        """Record the end of a run and its last event; return None if it had ended before.
+
+        Raises:
+            LostAttemptError: the run is not at this attempt any more.
+        """
+        _, ended = await self.report(run_id, (), ending, attempt)
         return ended
 
     async def retry(self, run_id: str) -> tuple[Run, Milestone]:
@@ -97,10 +147,22 @@ class Store:
         run_id: str,
         events: Sequence[NamedData],
         ending: Ending | None = None,
+        attempt: Attempt | None = None,
     ) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
-        """Append events to a run, in this order, and end it if `ending` is given; see `end`."""
+        """Append events to a run, in this order, and end it if `ending` is given; see `end`.
+
+        Args:
+            run_id: the run.
+            events: the names and the data of the events.
+            ending: its end.
+            attempt: the attempt that reports them; any if None.
+
+        Raises:
+            LostAttemptError: the run is not at this attempt any more; nothing was changed.
+        """
 
         def work(db: Connection) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
+            changes.check(db, run_id, attempt)
             if ending is None:
                 return changes.add_events(db, run_id, events), None
             return changes.report(db, run_id, events, ending)
@@ -155,24 +217,13 @@ class Store:
 
     async def find(self, run_id: str) -> Run | None:
         """Return a run; None if there is none of that id."""
-
-        def question(db: Connection) -> Run | None:
-            row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
-            return rows.run_of(row) if row is not None else None
-
-        return await self._database.read(question)
+        return await self._database.read(lambda db: rows.find(db, run_id))
 
     async def find_many(self, run_ids: Sequence[str]) -> list[Run]:
         """Return the runs with these ids that exist, in the same order."""
-
-        def question(db: Connection) -> list[Run]:
-            found = (
-                db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
-                for run_id in run_ids
-            )
-            return [rows.run_of(row) for row in found if row is not None]
-
-        return await self._database.read(question)
+        return await self._database.read(
+            lambda db: [run for run_id in run_ids if (run := rows.find(db, run_id)) is not None]
+        )
 
     async def work(self, run_id: str) -> Work:
         """Return the work of a run: its graph and targets.
@@ -229,7 +280,7 @@ class Store:
         where, values = rows.where(which)
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT * FROM runs {where} ORDER BY seq {order} LIMIT ? OFFSET ?"
-        last = -1 if limit is None else limit
+        last = NO_LIMIT if limit is None else limit
         return await self._database.read(
             lambda db: [rows.run_of(row) for row in db.execute(sql, (*values, last, offset))]
         )
@@ -237,8 +288,8 @@ class Store:
     async def count(self, which: RunFilter = ALL_RUNS) -> int:
         """Return the number of runs that the filter selects."""
         where, values = rows.where(which)
-        sql = f"SELECT count(*) FROM runs {where}"
-        return await self._database.read(lambda db: db.execute(sql, values).fetchone()[0])
+        sql = f"SELECT count(*) AS found FROM runs {where}"
+        return await self._database.read(lambda db: db.execute(sql, values).fetchone()["found"])
 
     async def events(
         self,
@@ -258,9 +309,11 @@ class Store:
             after: the id of the last event that is known.
             limit: the most events to return.
         """
-        where, values = ["id > ?"], [str(after)]
+        where: list[str] = ["id > ?"]
+        values: list[str | int] = [after]
         if run_id is not None:
-            where, values = [*where, "run = ?"], [*values, run_id]
+            where.append("run = ?")
+            values.append(run_id)
         if client is not None:
             where.append("run IN (SELECT id FROM runs WHERE client = ?)")
             values.append(client)
@@ -274,24 +327,17 @@ class Store:
 
     async def last_event(self) -> int:
         """Return the id of the newest event; 0 if there is none."""
-        sql = "SELECT coalesce(max(id), 0) FROM events"
-        return await self._database.read(lambda db: db.execute(sql).fetchone()[0])
+        sql = "SELECT coalesce(max(id), 0) AS newest FROM events"
+        return await self._database.read(lambda db: db.execute(sql).fetchone()["newest"])
 
     async def all_events(self, run_id: str) -> list[Milestone]:
         """Return every event of a run, in order."""
-        return await self.events(run_id, limit=-1)
+        return await self.events(run_id, limit=NO_LIMIT)
 
     async def results(self, run_ids: Sequence[str]) -> dict[str, list[Milestone]]:
         """Return the events with outputs (`ui`) of runs, in order, by run."""
-        sql = (
-            "SELECT * FROM events WHERE run = ? AND name IN ('node_finished', 'node_cached')"
-            " AND json_type(data, '$.ui') = 'object' ORDER BY id"
-        )
         return await self._database.read(
-            lambda db: {
-                run_id: [rows.milestone_of(row) for row in db.execute(sql, (run_id,))]
-                for run_id in run_ids
-            }
+            lambda db: {run_id: rows.results_of(db, run_id) for run_id in run_ids}
         )
 
     def _notify_deliveries(self, ended: tuple[Run, Milestone] | None) -> None:
@@ -304,4 +350,34 @@ class Store:
         Raises:
             StorageError: the change could not be written.
         """
-        await self._database.write(lambda db: db.execute(f"PRAGMA user_version = {VERSION}"))
+        await self._database.write(lambda db: db.touch())
+
+    async def broadcast(self, payload: str) -> None:
+        """Tell the other server processes something that is not kept: at most 7,999 bytes.
+
+        Raises:
+            StorageError: it could not be sent.
+        """
+        await self._database.broadcast(payload)
+
+    def notices(self) -> AsyncIterator[Notice]:
+        """Yield a notice when a server process has changed or said something, this one too.
+
+        The first is empty, and so is one after each time that some may have been missed. With
+        SQLite there is no other process, and never a notice.
+        """
+        return self._database.notices()
+
+
+def _database(place: Path | str) -> Database:
+    if isinstance(place, Path):
+        return SqliteDatabase(place)
+    if not place.startswith(("postgresql://", "postgres://")):
+        message = "server.database is not the URL of a Postgres database."
+        raise SettingsError(message, hint="For example postgresql://user@host/nodegraph.")
+    try:
+        from server.store.postgres.database import PostgresDatabase
+    except ModuleNotFoundError as error:
+        message = f"server.database needs the package {error.name}."
+        raise SettingsError(message, hint="Install the extra: nodegraph[postgres].") from error
+    return PostgresDatabase(place)

@@ -59,6 +59,8 @@ SHORT_FILES = {
     "server/pictures/program.py": "the main loop of a process of its own",
     "server/scheduling/active_run.py": "the dispatcher and placing share it",
     "server/workers/file_names.py": "the server's end of what workers ask in file_numbers.py",
+    "server/store/postgres/migrations/version_6.py": "each version of the tables is a file",
+    "server/store/postgres/tables.py": "the migrations share it",
     "server/workers/comfyui/scripts.py": "each list that another server gives is read in a file",
 }
 """Other files below forty lines, and why each is a file of its own."""
@@ -69,6 +71,7 @@ SMALL_ROOMS = {
     "nodegraph/settings": "read at the start of every command, so that nothing heavy may join",
     "nodes/inference": "models at work, above all models and below the nodes",
     "nodes/models/export": "the reverse of loading, which knows nothing of it",
+    "server/store/postgres/migrations": "one file for each version of the tables",
     "server/observability": "logs and metrics, which the rooms above call",
     "server/pictures": "a process of its own, which alone decodes images",
 }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.server import postgres
 from tests.server.serving import install_toys, serving
 
 
@@ -12,3 +13,11 @@ def server(tmp_path_factory):
     install_toys(home)
     with serving(home) as running:
         yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """Where a store is: a SQLite file, then an empty database in Postgres."""
+    if request.param == "sqlite":
+        return tmp_path / "queue.sqlite"
+    return postgres.needed().create_with_tables()

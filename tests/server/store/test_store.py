@@ -20,9 +20,10 @@ from server.errors import (
     StorageFullError,
     UnknownRunError,
 )
-from server.store.database import ENOUGH, Database
+from server.store.database import ENOUGH
 from server.store.runs import Ending, File, NewRun, RunFilter, Work
 from server.store.schema import STEPS
+from server.store.sqlite_database import SqliteDatabase
 from server.store.store import Store
 
 WORK = Work(prompt={"1": {"class_type": "X", "inputs": {"a": [1, 2]}}}, targets=["1"])
@@ -156,7 +157,7 @@ def test_changes_that_come_at_the_same_time_share_a_commit(store, monkeypatch):
 
 def test_enough_changes_are_committed_without_waiting_for_more(path, monkeypatch):
     monkeypatch.setattr("server.store.database.GATHERING", 3600)
-    database = Database(path)
+    database = SqliteDatabase(path)
     changes = [f"change {number}" for number in range(ENOUGH)]
     waiting: Any = database._changes
     for change in changes:
@@ -381,6 +382,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from server.store.schema import STEPS
+from server.store.sqlite_database import SqliteDatabase
 from server.store.store import Store
 from server.store.runs import NewRun, Work
 
