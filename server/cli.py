@@ -78,6 +78,19 @@ class Slots(click.ParamType[tuple[str, int]]):
     default=None,
     help="Reload packs when their files change; for writing packs.",
 )
+@click.option(
+    "--warm",
+    metavar="WORKFLOW",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A workflow file whose models are in memory before the server is ready; repeatable.",
+)
+@click.option(
+    "--keep",
+    is_flag=True,
+    default=None,
+    help="Keep the models of --warm in memory, whatever else is loaded.",
+)
 @click.option("--slots", type=click.IntRange(1), help="Runs at once on a device; 1 if not set.")
 @click.option(
     "--merge",

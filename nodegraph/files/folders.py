@@ -72,6 +72,14 @@ class Folders:
             owner=owner,
         )
 
+    def saving_in(self, place: Path) -> "Folders":
+        """Return folders to read the same files from, with results in `output` and `temp` there."""
+        more = dict(self.more_models)
+        for name, below in MODEL_FOLDERS.items():
+            saved = tuple(self.output / directory for directory in below if directory in SAVED)
+            more[name] = (*more.get(name, ()), *saved)
+        return replace(self, output=place / "output", temp=place / "temp", more_models=more)
+
     def of_model(self, folder: str) -> list[Path]:
         """Return every directory and single file that a model folder reads, in order of search."""
         name = FORMER_NAMES.get(folder, folder)

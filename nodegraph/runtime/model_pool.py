@@ -86,6 +86,8 @@ class ModelPool:
         self._recent: OrderedDict[int, PooledModel] = OrderedDict()
         """Models that runs have used, the last one last, by identity."""
         self._claims: Counter[int] = Counter()
+        self._pinned: dict[int, PooledModel] = {}
+        """Models with a claim that is never taken back, by identity."""
         self._hits = self._loads = self._evictions = 0
 
     def share(self, key: Hashable, make: Callable[[], M]) -> M:
@@ -115,6 +117,13 @@ class ModelPool:
             del self._claims[id(model)]
             victims = self._take_surplus()
         _unload(victims)
+
+    def pin(self, model: PooledModel) -> None:
+        """Keep a model's weights for as long as there is the pool, however often it is told."""
+        with self._lock:
+            if id(model) not in self._pinned:
+                self._pinned[id(model)] = model
+                self._claims[id(model)] += 1
 
     def join(self, run: Run) -> None:
         """Let the plan of a run count as long as there is the run."""

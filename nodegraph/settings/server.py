@@ -37,6 +37,10 @@ class ServerSettings:
     """`cpu`, `cuda:0`, `xpu:0`, …, a worker process each; every card that is seen if empty."""
     reload_packs: bool = False
     """True to reload packs when their files change; for writing packs."""
+    warm: tuple[Path, ...] = ()
+    """Workflows whose models each worker reads before it takes runs."""
+    keep: bool = False
+    """True if these models stay in memory, whatever else is loaded."""
     slots: Annotated[int, Range(ge=1)] = 1
     """The runs that a worker computes at once."""
     max_request: Annotated[int, Range(gt=0)] = 32 * 2**20

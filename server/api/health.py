@@ -5,6 +5,7 @@ from aiohttp import web
 from server.errors import StorageError
 from server.observability.metrics import CONTENT_TYPE
 from server.web.services import parts_of
+from server.workers.worker import WarmsUp
 
 
 def add_health(app: web.Application) -> None:
@@ -33,6 +34,11 @@ async def _ready(request: web.Request) -> web.Response:
         reasons.append("the server is shutting down")
     if not parts.dispatcher.alive:
         reasons.append("the dispatcher has failed; the server's log says why")
+    reasons += [
+        f"worker {worker.name} reads the models of --warm"
+        for worker in parts.dispatcher.workers
+        if isinstance(worker, WarmsUp) and worker.warming
+    ]
     if not any(worker.ready for worker in parts.dispatcher.workers if not worker.server):
         reasons.append("no worker is ready")
     try:

@@ -26,6 +26,7 @@ from server.lifecycle.app import create_app
 from server.lifecycle.data_folder import lock_data_folder
 from server.lifecycle.settings_check import tokens_of
 from server.lifecycle.sockets import open_sockets
+from server.lifecycle.warm import warm_workflows
 from server.observability import logs
 from server.observability.access_log import LOGGER, AccessLog
 from server.observability.metrics import Metrics
@@ -114,7 +115,7 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
         options: the options of workers, which read the settings file and environment themselves.
 
     Raises:
-        SettingsError: there is no such device.
+        SettingsError: there is no such device, or no worker can be warm for a workflow.
         DamagedStoreError: the queue is damaged.
     """
     devices = choose_devices(settings.devices)
@@ -123,6 +124,10 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     registry = Registry.from_settings(common, later=True)
     for line in problem_lines(registry.problems):
         _log.warning("%s", line)
+    files = common.files(registry.model_places)
+    if settings.warm:
+        warm = warm_workflows(settings.warm, registry, files)
+        options = {**options, "warm": warm, "keep": settings.keep}
     store = Store(settings.data_dir / "queue.sqlite")
     store.open()
     bus = Bus()
@@ -130,7 +135,6 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     dispatcher = Dispatcher(store, bus, common.preview_method, metrics, settings.placement)
     loaded = dispatcher.placing.estimates.note_load
     hooks = ServerHooks(FileNames(store).answer, metrics, dispatcher.wake, loaded)
-    files = common.files(registry.model_places)
     comfyui = comfy_servers(settings, hooks, files.for_owner, lambda: registry.catalog)
     metrics.know_types(comfyui)
     for device in devices:

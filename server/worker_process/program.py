@@ -22,6 +22,7 @@ from server.worker_process.pack_site import PackMessages, serve_pack_routes
 from server.worker_process.questions import Answers
 from server.worker_process.reports import CacheReports, ToServer
 from server.worker_process.runs import Runs
+from server.worker_process.warm_up import WarmUp
 from server.workers.wire import Channel, Frame
 
 _PR_SET_PDEATHSIG = 1
@@ -48,10 +49,18 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     reports = CacheReports(engine, channel)
     runs = Runs(engine, channel, naming.forget, server.clients, reports)
     answers = Answers(engine, server, messages, channel)
-    reports.send()
-    channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})
-    if any(pack.name == BUILT_IN for pack in registry.packs):
-        threading.Thread(target=_describe, args=(channel,), daemon=True).start()
+
+    def begin() -> None:
+        reports.send()
+        channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})
+        if any(pack.name == BUILT_IN for pack in registry.packs):
+            threading.Thread(target=_describe, args=(channel,), daemon=True).start()
+
+    if options.get("warm"):
+        warm_up = WarmUp(engine, options["warm"], keep=options["keep"], used=runs.report_model)
+        warm_up.start(then=begin)
+    else:
+        begin()
     while (frame := channel.receive()) is not None:
         if frame.body["op"] == "open":
             serve_pack_routes(registry, server, Path(frame.body["path"]), channel)

@@ -27,6 +27,7 @@ from nodegraph.execution.events import (
 )
 from nodegraph.graph.graph import Graph, Link
 from nodegraph.graph.json_values import is_object
+from nodegraph.packs.registry import Registry
 from nodegraph.runtime.node_errors import is_device_lost
 from nodegraph.runtime.pooled_model import PooledModel
 from nodegraph.runtime.run_environment import CancelToken
@@ -49,7 +50,7 @@ _LAST = (RunFinished, RunFailed, RunCancelled)
 _LONGEST_WAIT = 600.0
 """The most seconds that a run waits for packs that are still being described."""
 _PAUSE = 1.0
-_LOST_DEVICE_EXIT = 5
+LOST_DEVICE_EXIT = 5
 """The exit code of a worker whose device computes nothing more."""
 _log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ class Runs:
             self._channel.send({"op": "retire"})
         self._channel.send({"op": "done", "run": run, **outcome})
         if self._device_lost:
-            os._exit(_LOST_DEVICE_EXIT)
+            os._exit(LOST_DEVICE_EXIT)
         memory = memory_in_use()
         if memory is not None:
             self._channel.send({"op": "memory", "used": memory})
@@ -151,14 +152,15 @@ class Runs:
         """Remember if an error ended all use of the device."""
         self._device_lost = self._device_lost or is_device_lost(error)
 
-    def _model_used(self, model: PooledModel, seconds: float | None) -> None:
+    def report_model(self, model: PooledModel, seconds: float | None) -> None:
+        """Tell the server that a run uses a model, and the seconds of its load, if it had one."""
         nbytes = 0 if seconds is None else model.nbytes()
         self._channel.send({"op": "model", "seconds": seconds, "nbytes": nbytes})
 
     def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
         run, editor = order["run"], order["extra"].get("extra_pnginfo")
         graph = read_prompt(order["prompt"])
-        self._await_packs(graph, token)
+        await_packs(self._engine.registry, graph, token)
         graph = with_defaults(graph, self._engine.registry.catalog)
         self._look_ahead.note(graph)
         try:
@@ -173,7 +175,7 @@ class Runs:
                 previews=order["previews"] != "none",
                 preview_method=order["previews"],
                 looked_at=lambda: run in self._watched,
-                on_model_use=self._model_used,
+                on_model_use=self.report_model,
                 on_files_left=lambda: self._channel.hold({"op": "writing", "run": run}),
             )
         except RunCancelledError:
@@ -184,16 +186,6 @@ class Runs:
             self._note_failure(error)
             return {"state": "failed", "error": describe_failure(error, graph)}
         return {"state": "succeeded", "executed": result.executed, "cached": result.cached}
-
-    def _await_packs(self, graph: Graph, token: CancelToken) -> None:
-        """Wait for the packs of a graph while the server describes them, within limits."""
-        registry, end = self._engine.registry, time.monotonic() + _LONGEST_WAIT
-        types = {node.type_name for node in graph.nodes.values()}
-        while registry.pending and not types <= registry.catalog.keys():
-            if token.is_cancelled or time.monotonic() > end:
-                return
-            time.sleep(_PAUSE)
-            registry.refresh()
 
     def _emit(self, event: Event) -> None:
         image = b""
@@ -210,6 +202,17 @@ class Runs:
             self._channel.hold(body)
         else:
             self._channel.send(body, image)
+
+
+def await_packs(registry: Registry, graph: Graph, token: CancelToken) -> None:
+    """Wait for the packs of a graph while the server describes them, within limits."""
+    end = time.monotonic() + _LONGEST_WAIT
+    types = {node.type_name for node in graph.nodes.values()}
+    while registry.pending and not types <= registry.catalog.keys():
+        if token.is_cancelled or time.monotonic() > end:
+            return
+        time.sleep(_PAUSE)
+        registry.refresh()
 
 
 def describe_failure(error: NodeGraphError, graph: Graph) -> dict[str, Any]:

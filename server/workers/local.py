@@ -8,7 +8,7 @@ from typing import Any
 
 from server.workers.devices import Device
 from server.workers.output import log_output
-from server.workers.process import LONGEST_START, ChildProcess, Ending
+from server.workers.process import LONGEST_START, LONGEST_WARM_START, ChildProcess, Ending
 from server.workers.process_worker import ProcessWorker, ServerHooks
 
 _PROGRAM = "server.worker_process"
@@ -20,10 +20,11 @@ class LocalWorker(ProcessWorker):
 
     Args:
         device: the device it computes on; the worker has its name.
-        options: the options of its program: `flags` of the command line, and `log_levels`.
+        options: the options of its program: `flags` of the command line, and `log_levels`; if it
+            runs workflows before it is ready, `warm` and `keep`, too.
         hooks: the parts of the server that it calls.
         slots: the number of runs that it computes at once.
-        longest_start: seconds that its process may take to be ready.
+        longest_start: seconds that its process may take to be ready; if None, as its options ask.
     """
 
     def __init__(
@@ -33,13 +34,19 @@ class LocalWorker(ProcessWorker):
         hooks: ServerHooks,
         *,
         slots: int = 1,
-        longest_start: float = LONGEST_START,
+        longest_start: float | None = None,
     ) -> None:
         super().__init__(device.name, hooks, slots=slots, on_card=":" in device.name)
         self.pid: int | None = None
         self._environment = device.environment
         self._options = options
-        self._longest_start = longest_start
+        own = LONGEST_WARM_START if options.get("warm") else LONGEST_START
+        self._longest_start = own if longest_start is None else longest_start
+
+    @property
+    def warming(self) -> bool:
+        """True while its first process runs the workflows that it is to be warm for."""
+        return bool(self._options.get("warm")) and not self.ready and not self.restarts
 
     async def _live(self) -> Ending:
         child = await ChildProcess.start(_PROGRAM, self._environment, log_output(self.name))

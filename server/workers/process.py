@@ -17,8 +17,9 @@ GRACE = 5.0
 """Seconds that a process has to exit by itself after its socket is closed."""
 LAST_WORDS = 0.2
 """Seconds after the exit of a process in which its socket may still close by itself."""
-LONGEST_START = 300.0
-"""Seconds that a process may take to be ready; after that it is killed."""
+LONGEST_START, LONGEST_WARM_START = 300.0, 3600.0
+"""Seconds that a process may take to be ready, the second one if it reads models first; after that
+it is killed."""
 _OURS = variable("server.")
 _LIMIT = 2**20
 _ALLOCATOR: Final = {

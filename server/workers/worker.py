@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from nodegraph.runtime.choices import PreviewMethod
 from server.store.runs import Work
@@ -44,6 +44,16 @@ class Report:
     def transient(self) -> bool:
         """True if it is published but not stored."""
         return self.name in TRANSIENT
+
+
+@runtime_checkable
+class WarmsUp(Protocol):
+    """A worker that runs workflows first, so that it has their models in memory."""
+
+    @property
+    def warming(self) -> bool:
+        """True while it does so for the first time; it is not ready then."""
+        ...
 
 
 class Worker(Protocol):

@@ -142,6 +142,21 @@ def test_idle_weights_are_let_go_of_and_claimed_ones_are_not(models):
     assert not pool.unload_idle()
 
 
+def test_pinned_weights_stay_whatever_is_loaded_or_forgotten(models):
+    pool = ModelPool(100)
+    for model, pins in zip(models, (2, 0, 0), strict=True):
+        run = RunModels(pool, None)
+        model.use(run)
+        for _ in range(pins):
+            pool.pin(model)
+        run.end()
+
+    assert held(models) == [100, 0, 0]
+    assert not pool.unload_idle()
+    assert not pool.unload([])
+    assert held(models) == [100, 0, 0]
+
+
 def test_the_files_whose_weights_are_held_are_known(models, monkeypatch):
     monkeypatch.setattr(Model, "source", property(lambda self: f"{models.index(self) // 2}.bin"))
     pool = ModelPool(300)
