@@ -28,12 +28,12 @@ from server.lifecycle.settings_check import tokens_of
 from server.lifecycle.sockets import open_sockets
 from server.lifecycle.warm import warm_workflows
 from server.observability import logs
-from server.observability.access_log import LOGGER, AccessLog
 from server.observability.metrics import Metrics
 from server.pictures.process import Pictures
 from server.scheduling.dispatcher import Dispatcher
 from server.scheduling.event_bus import Bus
 from server.store.store import Store
+from server.web.access_log import LOGGER, AccessLog
 from server.web.security import LOGIN
 from server.web.services import Parts
 from server.web.tokens import Tokens

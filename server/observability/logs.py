@@ -82,7 +82,10 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as a JSON line with `time`, `level`, `room`, `message`, `run` and others."""
+    """Formats a record as a JSON line with `time`, `level`, `room`, `message`, `run` and others.
+
+    What a record has as `details`, a mapping of JSON values, are fields of the line, too.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -92,6 +95,7 @@ class JsonFormatter(logging.Formatter):
             "room": record.name,
             "message": record.getMessage(),
             **facts_of(record),
+            **getattr(record, "details", {}),
         }
         exception = exception_of(record)
         return json.dumps(fields | ({"exception": exception} if exception else {}))

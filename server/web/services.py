@@ -112,6 +112,7 @@ class Services:
 
 PARTS = web.AppKey("parts", Parts)
 _OWNER = web.RequestKey("owner", str)
+_RUN = web.RequestKey("run", str)
 
 
 def services(request: web.Request) -> Services:
@@ -132,3 +133,18 @@ def owner_of(request: web.Request) -> str:
 def set_owner(request: web.Request, owner: str) -> None:
     """Set the owner of a request; only the guard does so."""
     request[_OWNER] = owner
+
+
+def known_owner(request: web.BaseRequest) -> str:
+    """Return the owner of a request; empty if it has none, or was refused by the guard."""
+    return request.get(_OWNER, "")
+
+
+def note_run(request: web.Request, run_id: str) -> None:
+    """Note the run that a request is about, for the access log."""
+    request[_RUN] = run_id
+
+
+def noted_run(request: web.BaseRequest) -> str:
+    """Return the id of the run that a request is about; empty if it is about none."""
+    return request.get(_RUN, "")

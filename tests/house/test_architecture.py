@@ -55,7 +55,6 @@ SHORT_FILES = {
     "server/api/comfy/object_info.py": "each resource is a file",
     "server/api/v1/handlers/validate.py": "each resource is a file",
     "server/api/v1/schema/paths.py": "the server's start imports it, but no handler",
-    "server/observability/access_log.py": "needs aiohttp, which workers do not load for logs.py",
     "server/pictures/program.py": "the main loop of a process of its own",
     "server/scheduling/active_run.py": "the dispatcher and placing share it",
     "server/workers/file_names.py": "the server's end of what workers ask in file_numbers.py",
@@ -193,7 +192,7 @@ NOT_PARTICIPLES = {"embed", "feed", "need", "proceed", "seed", "shed", "speed"}
 
 GIVEN_NAMES = {
     "nodegraph/client/values.py: ended": "users of the client read this field",
-    "server/observability/access_log.py: enabled": "aiohttp's AbstractAccessLogger has it",
+    "server/web/access_log.py: enabled": "aiohttp's AbstractAccessLogger has it",
 }
 """Participles that stay, and why."""
 

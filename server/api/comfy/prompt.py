@@ -22,7 +22,7 @@ from server.api.comfy.history import plain_number
 from server.api.comfy.validation_errors import Refusals, refusal
 from server.api.pack_prompts import changed_by_packs, packs_change_prompts, placed_by_packs
 from server.store.runs import NewRun, Work
-from server.web.services import Services, services
+from server.web.services import Services, note_run, services
 
 _LONGEST_ID = 200
 
@@ -58,6 +58,7 @@ async def post_prompt(request: web.Request) -> web.Response:
     except InvalidWorkflowError as error:
         return web.json_response(refusal(error.problems), status=400)
     run = accepted.run
+    note_run(request, run.id)
     reply = {"prompt_id": run.id, "number": plain_number(run.number), "node_errors": errors}
     return web.json_response(reply)
 

@@ -203,23 +203,3 @@ def test_labels_are_bounded():
     assert found[("nodegraph_node_duration_seconds_count", "Known")] == 1
     depths = {key[1]: value for key, value in found.items() if key[0] == "nodegraph_queue_depth"}
     assert depths == {"high": 500, "normal": 1, "low": 500}
-
-
-def test_metrics_are_behind_the_token_and_requests_are_logged_without_it(tmp_path):
-    flags = (
-        "--token",
-        "a-very-secret-token",
-        "--log-format",
-        "json",
-        "--log-level",
-        "server.access=debug",
-    )
-    with serving(tmp_path, flags, ready=False) as server:
-        assert server.get("/metrics").status == 401
-        assert server.get("/metrics", Authorization="Bearer a-very-secret-token").status == 200
-        server.get("/login?token=a-very-secret-token")
-        log = until(lambda: "/login" in (text := (tmp_path / "log.txt").read_text()) and text)
-
-    requests = [json.loads(line)["message"] for line in log.splitlines() if "server.access" in line]
-    assert any("GET /metrics: 401" in message for message in requests)
-    assert "a-very-secret-token" not in log

@@ -17,7 +17,7 @@ from server.api.v1.schema.requests import ScoreHeaders, ScoreRequest
 from server.errors import QueueFullError, UnknownOutputError
 from server.store.runs import Run, RunFilter
 from server.web.file_responses import PICTURES, file_response, media_type
-from server.web.services import Services, services
+from server.web.services import Services, note_run, services
 
 _AGAIN = "1"
 """Seconds after which a client may ask for a run again."""
@@ -52,7 +52,9 @@ async def _run(request: web.Request, wanted: ScoreRequest) -> Run:
     """Return the run that is asked for, or a new one of the workflow that is sent."""
     parts = services(request)
     if wanted.workflow is None:
-        return await parts.store.run(str(wanted.id))
+        run = await parts.store.run(str(wanted.id))
+        note_run(request, run.id)
+        return run
     sent = await workflow_to_score(request, wanted)
     waiting = await parts.store.count(RunFilter(states=["queued"]))
     if waiting >= parts.settings.server.score_waiting:

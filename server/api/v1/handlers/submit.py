@@ -15,7 +15,7 @@ from server.api.v1.handlers.parsing import Submission, headers_of, workflow_of
 from server.api.v1.schema.models import RunModel
 from server.api.v1.schema.requests import RunRequest, ScoreRequest, SubmitHeaders
 from server.store.runs import Accepted, NewRun, Run, Work
-from server.web.services import Services, services
+from server.web.services import Services, note_run, services
 
 
 async def submit(request: web.Request) -> Accepted:
@@ -59,7 +59,9 @@ async def queue_run(
         why=placed.why,
         models=placed.models,
     )
-    return await parts.dispatcher.submit(new)
+    accepted = await parts.dispatcher.submit(new)
+    note_run(request, accepted.run.id)
+    return accepted
 
 
 async def run_of(request: web.Request) -> Run:
@@ -68,7 +70,9 @@ async def run_of(request: web.Request) -> Run:
     Raises:
         UnknownRunError: there is no such run.
     """
-    return await services(request).store.run(request.match_info["run"])
+    run = await services(request).store.run(request.match_info["run"])
+    note_run(request, run.id)
+    return run
 
 
 def run_models(parts: Services, *runs: Run) -> list[RunModel]:
