@@ -66,6 +66,12 @@ class Slots(click.ParamType[tuple[str, int]]):
     "--data-dir", type=click.Path(path_type=Path), help="The folder for the queue and the history."
 )
 @click.option(
+    "--database",
+    metavar="URL",
+    help="A Postgres database for the queue, such as postgresql://user@host/nodegraph (extra"
+    " postgres); SQLite in the data folder if not set.",
+)
+@click.option(
     "--device",
     "devices",
     metavar="DEVICE",

@@ -1,12 +1,23 @@
 """Fixtures for the tests of every room."""
 
 import gc
+import os
 import signal
 
 import pytest
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell script
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that programs of tests hear it
+
+
+def pytest_addoption(parser):
+    """`--store postgres`: the tests of the server keep its queue in Postgres."""
+    parser.addoption("--store", choices=["sqlite", "postgres"], default="sqlite")
+
+
+def pytest_configure(config):
+    """Tell the programs and helpers of tests, which see no configuration."""
+    os.environ["TEST_STORE"] = config.getoption("--store")
 
 
 @pytest.hookimpl(trylast=True)

@@ -32,7 +32,9 @@ class ServerSettings:
     token_file: Path | None = None
     """Holds the token."""
     data_dir: Path = field(default_factory=lambda: data_folder() / "server")
-    """Holds the queue."""
+    """Holds the queue, unless `database` does."""
+    database: str = field(default="", repr=False)
+    """The URL of a Postgres database for the queue; SQLite in `data_dir` if empty."""
     devices: tuple[str, ...] = ()
     """`cpu`, `cuda:0`, `xpu:0`, …, a worker process each; every card that is seen if empty."""
     reload_packs: bool = False

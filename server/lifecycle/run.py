@@ -128,7 +128,7 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     if settings.warm:
         warm = warm_workflows(settings.warm, registry, files)
         options = {**options, "warm": warm, "keep": settings.keep}
-    store = Store(settings.data_dir / "queue.sqlite")
+    store = Store(settings.database or settings.data_dir / "queue.sqlite")
     store.open()
     bus = Bus()
     metrics = Metrics(registry.catalog)

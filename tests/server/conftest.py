@@ -21,3 +21,10 @@ def place(request, tmp_path):
     if request.param == "sqlite":
         return tmp_path / "queue.sqlite"
     return postgres.needed().create_with_tables()
+
+
+@pytest.fixture
+def sqlite_only():
+    """Skips the test on Postgres."""
+    if postgres.is_chosen():
+        pytest.skip("this is about the file of SQLite")

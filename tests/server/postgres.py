@@ -6,15 +6,19 @@ import importlib.util
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+PASSWORD = "canary-3391-of-postgres"
+"""The password of `postgres`; it has no place in any log."""
 NOBODY = 65534
 """Postgres refuses to run as root; then this user runs it."""
 _SPEED = ("fsync=off", "full_page_writes=off", "max_connections=200", "shared_buffers=16MB")
@@ -44,10 +48,9 @@ class Cluster:
 
     Args:
         settings: further settings, as `name=value`.
-        auth: how it lets clients in: `trust`, or `scram-sha-256` with the password `secret`.
     """
 
-    def __init__(self, settings: tuple[str, ...] = (), auth: str = "trust") -> None:
+    def __init__(self, settings: tuple[str, ...] = ()) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="nodegraph-pg-"))
         self._user = NOBODY if os.geteuid() == 0 else os.geteuid()
         self.port = _free_port()
@@ -55,9 +58,17 @@ class Cluster:
         if os.geteuid() == 0:
             os.chown(self.folder, NOBODY, NOBODY)
         password = self.folder / "password"
-        password.write_text("secret\n")
+        password.write_text(f"{PASSWORD}\n")
         password.chmod(0o644)
-        options = ["-U", "postgres", "-E", "utf8", "--no-locale", "--no-sync", f"--auth={auth}"]
+        options = [
+            "-U",
+            "postgres",
+            "-E",
+            "utf8",
+            "--no-locale",
+            "--no-sync",
+            "--auth=scram-sha-256",
+        ]
         self._run("initdb", "-D", str(self.data), f"--pwfile={password}", *options)
         self.start()
         self._named: dict[str, str] = {}
@@ -80,9 +91,9 @@ class Cluster:
         """Stop it; `immediate` is a crash."""
         self._run("pg_ctl", "-w", "-D", str(self.data), "-m", how, "stop")
 
-    def url(self, database: str, user: str = "postgres") -> str:
+    def url(self, database: str, user: str = "postgres", password: str = PASSWORD) -> str:
         """The address of a database."""
-        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
     def create(self, name: str = "") -> str:
         """Make a new database; its URL."""
@@ -109,7 +120,7 @@ class Cluster:
             self._named[key] = self.create()
         return self._named[key]
 
-    def execute(self, database: str, statement: str) -> list[tuple[object, ...]]:
+    def execute(self, database: str, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement; its rows."""
         return query(self.url(database), statement)
 
@@ -134,7 +145,7 @@ class Cluster:
         )
 
 
-def query(url: str, statement: str) -> list[tuple[object, ...]]:
+def query(url: str, statement: str) -> list[tuple[Any, ...]]:
     """Run a statement in a database; its rows."""
     import psycopg
 
@@ -158,13 +169,22 @@ def needed() -> Cluster:
     return cluster()
 
 
-def own(settings: tuple[str, ...] = (), auth: str = "trust") -> Iterator[Cluster]:
-    """A Postgres for tests that hurt it."""
-    if reason := reason_to_skip():
-        pytest.skip(reason)
-    made = Cluster(settings, auth)
-    yield made
-    made.remove()
+def is_chosen() -> bool:
+    """True if the tests of the server are to keep its queue in Postgres: `--store postgres`."""
+    return os.environ.get("TEST_STORE") == "postgres"
+
+
+def queue_in(home: Path) -> Path | str:
+    """Where the queue of that folder is: a file in it, or with `--store postgres` its database."""
+    return needed().of(home) if is_chosen() else home / "queue.sqlite"
+
+
+def ask(place: Path | str, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement in the database of a queue; its rows."""
+    if isinstance(place, str):
+        return query(place, statement)
+    with closing(sqlite3.connect(place)) as database, database:
+        return database.execute(statement).fetchall()
 
 
 def _free_port() -> int:

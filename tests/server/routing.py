@@ -14,6 +14,7 @@ from server.web.tokens import Tokens
 from server.webhooks.sender import Webhooks
 from server.webhooks.signing import Signer, new_secret
 from server.webhooks.targets import Targets
+from tests.server.postgres import queue_in
 
 
 class Route(NamedTuple):
@@ -26,7 +27,7 @@ class Route(NamedTuple):
 def routes(folder):
     """The routes of a server that keeps its things in that folder; those at `/api` once."""
     settings = Settings()
-    store = Store(folder / "queue.sqlite")
+    store = Store(queue_in(folder))
     bus = Bus()
     registry = Registry.load(("nodes",))
     parts = Parts(

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.server import postgres
+
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / "workflows"
 PATIENCE = 60.0
@@ -286,6 +288,8 @@ def serving(
     command = [sys.executable, "-m", "nodegraph", "serve", "--port", "0", *named, *flags]
     path = os.pathsep.join([str(home / "packs"), str(ROOT)])
     own = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "NODEGRAPH_TEMP_DIR": str(home / "temp")}
+    if postgres.is_chosen():
+        own["NODEGRAPH_SERVER_DATABASE"] = str(postgres.queue_in(home / "data"))
     variables = {**os.environ, **own, **(environment or {})}
     with (home / "log.txt").open("a") as log:
         process = subprocess.Popen(

@@ -18,9 +18,9 @@ from server.store.postgres.connection import (
     connect,
     reason_of,
 )
-from server.store.postgres.migrate import migrate
 from server.store.postgres.notices import CHANGES, LIVE, notices
-from server.store.postgres.opening import check_server, explaining
+from server.store.postgres.opening import check_server, explaining, version_of
+from server.store.schema import VERSION
 
 READERS = 4
 """The threads that read, each with a connection."""
@@ -64,8 +64,12 @@ class PostgresDatabase(Database):
             NewerStoreError: a later version wrote the database.
         """
         with explaining(self._shown):
-            migrate(self._url)
-            check_server(self._connection().raw)
+            connection = self._connection().raw
+            check_server(connection)
+            if version_of(connection, self._shown) != VERSION:
+                from server.store.postgres.migrate import migrate  # Alembic takes a second
+
+                migrate(self._url)
         self._writer.start()
 
     async def write_aside(self, work: Work[T]) -> T:

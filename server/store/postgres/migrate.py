@@ -11,9 +11,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from server.errors import NewerStoreError
-from server.store.postgres.connection import address_of, conninfo_of
-from server.store.schema import VERSION
+from server.store.postgres.connection import conninfo_of
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK = 0x6E6F6465_6D696772
@@ -28,7 +26,6 @@ def migrate(url: str, target: str = "head") -> None:
         target: the version to stop at.
 
     Raises:
-        NewerStoreError: a later version wrote the database.
         psycopg.Error: Postgres refuses.
     """
     link = psycopg.connect(conninfo_of(url))
@@ -36,23 +33,21 @@ def migrate(url: str, target: str = "head") -> None:
     try:
         with engine.begin() as connection:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            _upgrade(connection, url, target)
+            _upgrade(connection, target)
     except DBAPIError as error:
         raise error.orig or error from error
     finally:
         link.close()
 
 
-def _upgrade(connection: Connection, url: str, target: str) -> None:
+def _upgrade(connection: Connection, target: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("version_locations", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     scripts = ScriptDirectory.from_config(config)
     context = MigrationContext.configure(connection)
-    current = context.get_current_revision()
-    if current is not None and int(current) > VERSION:
-        raise NewerStoreError(address_of(url), int(current), VERSION)
+    current = context.get_current_revision()  # another server may have been faster
     missing = list(scripts.iterate_revisions(target, current or "base"))
     for revision in reversed(missing):
         with Operations.context(context):

@@ -14,6 +14,7 @@ from server.scheduling.placing import AHEAD, WRITING
 from server.store.runs import NewRun, Work
 from server.store.store import Store
 from server.workers.worker import Report
+from tests.server.postgres import queue_in
 
 FINISHED = {"node_id": "1", "type_name": "Toy", "seconds": 0.1}
 DONE = Report("done", {"state": "succeeded", "executed": 1, "cached": 0})
@@ -125,7 +126,7 @@ class House:
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "queue.sqlite"
+    return queue_in(tmp_path)
 
 
 def test_a_run_is_told_of_in_order_and_milestones_are_kept(path):
@@ -359,10 +360,10 @@ def test_a_run_that_can_not_be_begun_holds_nobody_up(path):
         async with House(path, Scripted()) as house:
             begin = house.store.begin
 
-            async def fails(run_id, worker):
+            async def fails(run_id, worker, server=""):
                 if run_id == "odd":
                     raise LookupError(run_id)
-                return await begin(run_id, worker)
+                return await begin(run_id, worker, server)
 
             house.store.begin = fails
             await house.submit("odd")
@@ -387,10 +388,10 @@ def test_the_worker_goes_on_while_the_ends_of_runs_are_written_but_not_for_ever(
         async with House(path, worker := Scripted()) as house:
             report, may_write = house.store.report, asyncio.Event()
 
-            async def slow(run_id, events, ending=None):
+            async def slow(run_id, events, ending=None, attempt=None):
                 if ending:
                     await may_write.wait()
-                return await report(run_id, events, ending)
+                return await report(run_id, events, ending, attempt)
 
             house.store.report = slow
             for number in range(AHEAD + 5):
@@ -415,9 +416,9 @@ def test_nothing_of_a_run_is_recorded_before_its_beginning(path):
         async with House(path, worker := Scripted()) as house:
             begin, may_begin = house.store.begin, asyncio.Event()
 
-            async def slow(run_id, worker):
+            async def slow(run_id, worker, server=""):
                 await may_begin.wait()
-                return await begin(run_id, worker)
+                return await begin(run_id, worker, server)
 
             house.store.begin = slow
             await house.submit("a")
@@ -442,11 +443,11 @@ def test_while_the_disk_takes_no_beginnings_no_further_run_is_begun(path, monkey
         async with House(path, worker := Scripted(slots=2)) as house:
             begin, tries = house.store.begin, []
 
-            async def fails(run_id, worker):
+            async def fails(run_id, worker, server=""):
                 tries.append(run_id)
                 if len(tries) < 4:
                     raise StorageError(run_id)
-                return await begin(run_id, worker)
+                return await begin(run_id, worker, server)
 
             house.store.begin = fails
             await house.submit("a")
@@ -470,9 +471,9 @@ def test_a_run_that_dies_with_its_worker_before_its_beginning_is_written_runs_ag
         async with House(path, worker) as house:
             begin = house.store.begin
 
-            async def slow(run_id, worker):
+            async def slow(run_id, worker, server=""):
                 await asyncio.sleep(0.05)
-                return await begin(run_id, worker)
+                return await begin(run_id, worker, server)
 
             house.store.begin = slow
             await house.submit("a")

@@ -5,6 +5,7 @@ import asyncio
 from server.scheduling.fresh_runs import FreshRuns
 from server.store.runs import NewRun, Work
 from server.store.store import Store
+from tests.server.postgres import queue_in
 from tests.server.scheduling.test_dispatcher import House, Scripted
 
 
@@ -30,7 +31,7 @@ def accepted(path, *texts):
 
 
 def test_runs_are_kept_while_there_is_room_and_taken_once(tmp_path):
-    found = accepted(tmp_path / "queue.sqlite", "x" * 100, "x" * 1000, "x" * 200)
+    found = accepted(queue_in(tmp_path), "x" * 100, "x" * 1000, "x" * 200)
     fresh = FreshRuns(400)
     for each in found:
         fresh.keep(each, work("x"))
@@ -72,7 +73,7 @@ def reads(path, *, restarted):
 
 
 def test_a_run_of_the_last_server_is_read(tmp_path):
-    assert reads(tmp_path / "queue.sqlite", restarted=True) == ["a"]
+    assert reads(queue_in(tmp_path), restarted=True) == ["a"]
 
 
 def test_a_run_that_was_just_accepted_is_not_read(tmp_path, monkeypatch):
@@ -81,14 +82,14 @@ def test_a_run_that_was_just_accepted_is_not_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Store, "run_with_work", refuse)
 
-    assert reads(tmp_path / "queue.sqlite", restarted=False) == []
+    assert reads(queue_in(tmp_path), restarted=False) == []
 
 
 def test_a_run_that_is_withdrawn_is_forgotten(tmp_path):
     async def scenario():
         worker = Scripted()
         worker.ready = False
-        async with House(tmp_path / "queue.sqlite", worker) as house:
+        async with House(queue_in(tmp_path), worker) as house:
             await house.submit("a")
             kept = len(house.dispatcher._fresh)
             await house.dispatcher.cancel("a")

@@ -3,6 +3,7 @@
 import asyncio
 
 from server.scheduling import dispatcher as dispatching
+from tests.server.postgres import queue_in
 from tests.server.scheduling.test_dispatcher import House, Scripted
 
 A, B = {"a.safetensors": 9 * 10**9}, {"b.safetensors": 9 * 10**9}
@@ -21,7 +22,7 @@ def begun(*found):
 def test_a_run_goes_to_the_worker_that_has_its_models(tmp_path):
     async def scenario():
         first, second = workers()
-        async with House(tmp_path / "queue.sqlite", first, second) as house:
+        async with House(queue_in(tmp_path), first, second) as house:
             await house.submit("b1", client="x", models=B)
             await house.over()
             await house.submit("a1", client="y", models=A)
@@ -36,7 +37,7 @@ def test_a_run_waits_for_the_worker_that_has_its_models_until_that_is_late(tmp_p
 
     async def scenario():
         first, second = workers()
-        async with House(tmp_path / "queue.sqlite", first, second) as house:
+        async with House(queue_in(tmp_path), first, second) as house:
             house.dispatcher.placing.estimates.note_run(1.0)
             await house.submit("long", client="x", models=B, steps=10**6)
             await house.busy()
@@ -55,10 +56,10 @@ def test_what_waits_keeps_its_models_when_the_server_starts_again(tmp_path):
     async def scenario():
         first, second = workers()
         first.ready = second.ready = False
-        async with House(tmp_path / "queue.sqlite", first, second) as house:
+        async with House(queue_in(tmp_path), first, second) as house:
             await house.submit("b1", models=B)
         first, second = workers()
-        async with House(tmp_path / "queue.sqlite", first, second) as house:
+        async with House(queue_in(tmp_path), first, second) as house:
             await house.over()
         return begun(first, second)
 

@@ -1,13 +1,14 @@
 """History within its limits: what is too much or too old goes, with all that is known of it."""
 
 import asyncio
-import sqlite3
 from contextlib import suppress
+from pathlib import Path
 
 from server.scheduling.retention import retain
 from server.store.changes import now_ms
 from server.store.runs import Ending, NewRun, Work
 from server.store.store import Store
+from tests.server.postgres import ask, queue_in
 from tests.server.serving import TOYS, install_toys, serving, toy, until
 
 DAY = 24 * 60 * 60 * 1000
@@ -27,7 +28,7 @@ async def retained(store, count, days=0.0):
 
 
 def test_only_the_newest_stay_and_the_file_shrinks(tmp_path):
-    path = tmp_path / "queue.sqlite"
+    path = queue_in(tmp_path)
     store = Store(path)
     store.open()
 
@@ -40,25 +41,21 @@ def test_only_the_newest_stay_and_the_file_shrinks(tmp_path):
     store.close()
 
     assert left == ["waiting", "r99", "r98", "r97"]
-    assert path.stat().st_size < 1_000_000
-    database = sqlite3.connect(path)
-    assert database.execute("SELECT count(DISTINCT run) FROM events").fetchone() == (4,)
-    assert database.execute("SELECT count(*) FROM graphs").fetchone() == (4,)
-    database.close()
+    if isinstance(path, Path):
+        assert path.stat().st_size < 1_000_000
+    assert ask(path, "SELECT count(DISTINCT run) FROM events") == [(4,)]
+    assert ask(path, "SELECT count(*) FROM graphs") == [(4,)]
 
 
 def test_what_is_too_old_goes_though_there_is_room(tmp_path):
-    path = tmp_path / "queue.sqlite"
+    path = queue_in(tmp_path)
     store = Store(path)
     store.open()
 
     async def scenario():
         await ended(store, ["old", "new"])
-        database = sqlite3.connect(path)
         long_ago = now_ms() - 3 * DAY
-        database.execute("UPDATE runs SET finished_ms = ? WHERE id = 'old'", (long_ago,))
-        database.commit()
-        database.close()
+        ask(path, f"UPDATE runs SET finished_ms = {long_ago} WHERE id = 'old'")
         kept = await retained(store, 100, days=4)
         return kept, await retained(store, 100, days=2)
 

@@ -15,6 +15,8 @@ from tests.server.serving import serving
 
 COUNT = 120
 
+pytestmark = pytest.mark.usefixtures("sqlite_only")
+
 
 def work(number):
     inputs = {"text": f"a cat number {number}, " * 5, "seed": number}

@@ -65,7 +65,7 @@ def saving(value, prefix="toy"):
 
 @pytest.mark.parametrize(("fault", "status"), [("fsync", 503), ("full", 507)])
 def test_what_cannot_be_written_is_refused_and_what_was_accepted_finishes(
-    tmp_path, faults, fault, status
+    tmp_path, faults, fault, status, sqlite_only
 ):
     data = tmp_path / "data"
     with serving(tmp_path, environment=faults.environment) as server:
@@ -94,7 +94,7 @@ def test_what_cannot_be_written_is_refused_and_what_was_accepted_finishes(
 
 @pytest.mark.parametrize("fault", ["fsync", "full"])
 def test_a_server_killed_while_its_disk_fails_loses_nothing_it_acknowledged(
-    tmp_path, faults, fault
+    tmp_path, faults, fault, sqlite_only
 ):
     with serving(tmp_path, environment=faults.environment, ready=False) as server:
         accepted = [server.submit(toy(value=value)) for value in range(5)]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.postgres import ask, queue_in
 from tests.server.serving import TOYS, Server, install_toys, serving, until
 
 MEGABYTES = 0.25
@@ -83,6 +84,8 @@ class Clients:
 
 def states_of(home: Path, scratch: Path) -> dict[str, str]:
     """What the queue on the disk says, read from a copy: the next server has to mend its own."""
+    if isinstance(place := queue_in(home / "data"), str):
+        return dict(ask(place, "SELECT id, state FROM runs"))
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     for path in (home / "data").glob("queue.sqlite*"):
@@ -182,8 +185,5 @@ def test_a_killed_worker_loses_and_doubles_nothing(tmp_path, rounds):
 
 def read(home: Path, question: str) -> int:
     """One number from the queue's database."""
-    database = sqlite3.connect(home / "data" / "queue.sqlite")
-    try:
-        return database.execute(question).fetchone()[0]
-    finally:
-        database.close()
+    ((found,),) = ask(queue_in(home / "data"), question)
+    return found

@@ -1,30 +1,23 @@
 """The durable queue: what it says it has, it has."""
 
 import asyncio
-import sqlite3
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from nodegraph.files.file_names import FileSeries
 from server.errors import (
-    DamagedStoreError,
     KeyReusedError,
-    NewerStoreError,
     RunExistsError,
     RunStateError,
-    StorageFullError,
     UnknownRunError,
 )
-from server.store.database import ENOUGH
 from server.store.runs import Ending, File, NewRun, RunFilter, Work
-from server.store.schema import STEPS
-from server.store.sqlite_database import SqliteDatabase
 from server.store.store import Store
+from tests.server.postgres import ask
 
 WORK = Work(prompt={"1": {"class_type": "X", "inputs": {"a": [1, 2]}}}, targets=["1"])
 
@@ -34,13 +27,8 @@ def new(name, **options):
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "queue.sqlite"
-
-
-@pytest.fixture
-def store(path):
-    store = Store(path)
+def store(place):
+    store = Store(place)
     store.open()
     yield store
     store.close()
@@ -54,13 +42,13 @@ async def accepted(store, *names, **options):
     return [(await store.accept(new(name, **options))).run for name in names]
 
 
-def test_what_was_accepted_is_there_after_the_store_was_closed(path):
-    first = Store(path)
+def test_what_was_accepted_is_there_after_the_store_was_closed(place):
+    first = Store(place)
     first.open()
     (run,) = done(accepted(first, "a", client="me", priority=3))
     first.close()
 
-    second = Store(path)
+    second = Store(place)
     second.open()
     try:
         assert done(second.run("a")) == run
@@ -153,18 +141,6 @@ def test_changes_that_come_at_the_same_time_share_a_commit(store, monkeypatch):
     monkeypatch.setattr("server.store.database.GATHERING", 0.1)
 
     assert commits(store, monkeypatch, times=3, count=8)[-2:] == [8, 8]
-
-
-def test_enough_changes_are_committed_without_waiting_for_more(path, monkeypatch):
-    monkeypatch.setattr("server.store.database.GATHERING", 3600)
-    database = SqliteDatabase(path)
-    changes = [f"change {number}" for number in range(ENOUGH)]
-    waiting: Any = database._changes
-    for change in changes:
-        waiting.put(change)
-
-    assert database._next_group(crowded=True) == changes
-    database._reading.close()
 
 
 def test_one_client_alone_never_waits_for_others(store, monkeypatch):
@@ -303,7 +279,7 @@ def test_a_number_that_somebody_else_has_is_given_up(store):
     assert done(scenario()) == place.file(6)
 
 
-def test_only_what_is_over_is_forgotten_with_all_that_belongs_to_it(store, path):
+def test_only_what_is_over_is_forgotten_with_all_that_belongs_to_it(store, place):
     async def scenario():
         await accepted(store, "a", "b", "c")
         for name in ("a", "b"):
@@ -311,10 +287,9 @@ def test_only_what_is_over_is_forgotten_with_all_that_belongs_to_it(store, path)
         return await store.forget(["a", "c", "nobody"]), await store.forget()
 
     assert done(scenario()) == (["a"], ["b"])
-    with sqlite3.connect(path) as db:
-        for table in ("runs", "graphs"):
-            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
-        assert {row[0] for row in db.execute("SELECT run FROM events")} == {"c"}
+    for table in ("runs", "graphs"):
+        assert ask(place, f"SELECT count(*) FROM {table}") == [(1,)]
+    assert set(ask(place, "SELECT run FROM events")) == {("c",)}
 
 
 def test_history_is_kept_to_its_newest(store):
@@ -340,113 +315,42 @@ def test_runs_are_paged_newest_first(store):
     assert done(scenario()) == [["r6", "r5", "r4"], ["r3", "r2", "r1"], ["r0"]]
 
 
-@pytest.mark.parametrize("damage", ["head", "page", "no database"])
-def test_a_damaged_database_is_refused(path, damage):
-    store = Store(path)
-    store.open()
-    done(accepted(store, *(f"r{n}" for n in range(200))))
-    store.close()
-    data = bytearray(path.read_bytes())
-    if damage == "head":
-        data[:16] = b"\xff" * 16
-    elif damage == "page":
-        data[4096 * 2 : 4096 * 2 + 200] = b"\xff" * 200
-    path.write_bytes(b"hello" * 1000 if damage == "no database" else data)
-
-    with pytest.raises(DamagedStoreError) as caught:
-        Store(path).open()
-    assert str(path) in caught.value.message
-
-
-def test_a_database_of_a_later_version_is_refused(path):
-    with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 999")
-
-    with pytest.raises(NewerStoreError):
-        Store(path).open()
-
-
-def test_a_full_disk_refuses_and_the_next_change_is_taken(store):
-    async def scenario():
-        big = Work(prompt={"x": "y" * 200_000}, targets=[])
-        await store._database.read(lambda _: None)
-        store._database._writing.execute("PRAGMA max_page_count = 30")
-        with pytest.raises(StorageFullError):
-            await store.accept(NewRun(id="big", work=big))
-        return (await store.accept(new("small"))).run.id, await store.count()
-
-    assert done(scenario()) == ("small", 1)
-
-
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from server.store.schema import STEPS
-from server.store.sqlite_database import SqliteDatabase
 from server.store.store import Store
 from server.store.runs import NewRun, Work
 
-async def main():
-    store = Store(Path(sys.argv[1]))
+async def main(place, name):
+    store = Store(place if "://" in place else Path(place))
     store.open()
     async def one(n):
-        await store.accept(NewRun(id=f"r{n}", work=Work(prompt={}, targets=[])))
-        print(f"r{n}", flush=True)
+        await store.accept(NewRun(id=f"{name}{n}", work=Work(prompt={}, targets=[])))
+        print(f"{name}{n}", flush=True)
     n = 0
     while True:
         await asyncio.gather(*(one(n + k) for k in range(7)))
         n += 7
 
-asyncio.run(main())
+asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def test_what_was_acknowledged_survives_kill_9(path):
-    command = [sys.executable, "-c", KILLED, str(path)]
-    for _ in range(3):
-        path.unlink(missing_ok=True)
+def test_what_was_acknowledged_survives_kill_9(place):
+    said = []
+    for name in ("a", "b", "c"):
+        command = [sys.executable, "-c", KILLED, str(place), name]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
-            said = [process.stdout.readline().strip() for _ in range(30)]
+            said += [process.stdout.readline().strip() for _ in range(30)]
             process.kill()
             said += [line.strip() for line in process.stdout if line.endswith("\n")]
 
-        store = Store(path)
+        store = Store(place)
         store.open()
         kept = {run.id for run in done(store.runs())}
         store.close()
         assert set(said) - {""} <= kept
-
-
-def test_a_database_of_the_first_version_becomes_a_current_one(path):
-    with sqlite3.connect(path) as db:
-        db.executescript(f"{STEPS[0]} PRAGMA user_version = 1;")
-        columns = "id, client, priority, number, state, created_ms, idempotency_key, digest"
-        rows = [(f"r{n}", "me", 0, n, "queued", 5, f"k{n}", "x") for n in range(3)]
-        db.executemany(f"INSERT INTO runs ({columns}) VALUES (?,?,?,?,?,?,?,?)", rows)
-        db.executemany("INSERT INTO graphs VALUES (?, '{}', '[]', '{}', 0)", [[r[0]] for r in rows])
-        db.execute("INSERT INTO events VALUES (1, 'r0', 1, 'run_queued', 5, '{}')")
-        db.execute("INSERT INTO files VALUES ('r0', '9', 0, '/out/x', 1)")
-        db.execute("DELETE FROM runs WHERE id = 'r2'")
-    store = Store(path)
-    store.open()
-
-    async def scenario():
-        again = await store.accept(new("other", idempotency_key="k0", digest="x"))
-        events = await store.events("r0")
-        (added,) = await accepted(store, "fresh")
-        await store.end("r0", Ending("succeeded", "run_finished", {}))
-        await store.forget()
-        return again.run, events, added, await store.all_events("r0")
-
-    try:
-        again, events, added, after = done(scenario())
-    finally:
-        store.close()
-    assert (again.id, again.owner, again.number) == ("r0", "", 0)
-    assert len(events) == 1
-    assert added.seq == 4, "numbers are used once, those of removed runs too"
-    assert after == []
 
 
 def test_keys_and_runs_are_an_owner_s(store):

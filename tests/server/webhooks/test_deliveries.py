@@ -9,6 +9,7 @@ from server.store.store import Store
 from server.webhooks.sender import Webhooks
 from server.webhooks.signing import Signer
 from server.webhooks.targets import Targets
+from tests.server.postgres import queue_in
 from tests.server.webhooks.test_delivery import SECRET, receiving
 
 
@@ -39,7 +40,7 @@ def test_a_name_that_leads_to_this_machine_is_told_only_if_that_is_allowed_too(t
         return found
 
     async def scenario(receiver):
-        store = Store(tmp_path / "queue.sqlite")
+        store = Store(queue_in(tmp_path))
         store.open()
         await ended_run(store, receiver.url(host="localhost"))
         (kept,) = await attempt(store, lambda found: found[0].failures == 1, "localhost")
@@ -55,7 +56,7 @@ def test_a_name_that_leads_to_this_machine_is_told_only_if_that_is_allowed_too(t
 
 def test_a_host_that_is_no_longer_allowed_is_not_told(tmp_path):
     async def scenario(receiver):
-        store = Store(tmp_path / "queue.sqlite")
+        store = Store(queue_in(tmp_path))
         store.open()
         await ended_run(store, receiver.url())
         webhooks = Webhooks(store.deliveries, Targets([]), Signer(SECRET))
@@ -71,7 +72,7 @@ def test_a_host_that_is_no_longer_allowed_is_not_told(tmp_path):
 
 def test_a_run_without_a_webhook_is_told_nobody(tmp_path):
     async def scenario():
-        store = Store(tmp_path / "queue.sqlite")
+        store = Store(queue_in(tmp_path))
         store.open()
         await ended_run(store, "")
         found = await store.deliveries.next_due(10)
@@ -105,7 +106,7 @@ def test_a_queue_of_the_first_version_is_brought_up_to_date(tmp_path):
 
 def test_it_stops_whatever_happens_at_that_moment(tmp_path):
     async def scenario():
-        store = Store(tmp_path / "queue.sqlite")
+        store = Store(queue_in(tmp_path))
         store.open()
         webhooks = Webhooks(store.deliveries, Targets([]), Signer(SECRET))
         for pause in (0, 0, 0, 0.001, 0.001):
