@@ -144,8 +144,14 @@ def _has_names(layout: Layout, headers: Mapping[str, Header | None]) -> bool:
 
 def _part(own: Header, place: str, part: Part) -> Header:
     """Return the header of one part, whose own names get a prefix."""
-    config = json.dumps({part.name: json.loads(own.metadata["config"])})
+    config = json.dumps({part.name: _with_text(json.loads(own.metadata["config"]))})
     return replace(_in_original_layout(own, part, place), metadata={"config": config})
+
+
+def _with_text(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the entries of its language model, beside a vision encoder's."""
+    inner = config.get("text_config")
+    return {**config, **inner} if isinstance(inner, dict) else dict(config)
 
 
 def _in_original_layout(header: Header, part: Part, prefix: str = "") -> Header:

@@ -14,11 +14,13 @@ from diffusers.pipelines.flux2.pipeline_flux2 import Flux2Pipeline
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
 )
+from transformers.models.mistral3.configuration_mistral3 import Mistral3Config
+from transformers.models.mistral3.modeling_mistral3 import Mistral3ForConditionalGeneration
 
 from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.flux import flux_guidance
 from nodes.builtin.conditioning.prompts import clip_text_encode
-from nodes.builtin.model.checkpoints import unet_loader
+from nodes.builtin.model.checkpoints import diffusers_loader, unet_loader, vae_loader
 from nodes.builtin.model.text_encoders import clip_loader
 from nodes.models.families.base.errors import MissingTokenizerError
 from nodes.models.families.base.spec import HiddenStatePolicy, TextEncoderSet
@@ -39,11 +41,14 @@ from tests.nodes.models.family_checks import (
     text_of,
 )
 from tests.tiny_models.checkpoints import write
-from tests.tiny_models.flux2_vae import their_flux2_vae
+from tests.tiny_models.compare import assert_same, decoded
+from tests.tiny_models.flux2_vae import small_flux2_vae, their_flux2_vae
 from tests.tiny_models.language_models import HEADS_OF_16, small_mistral
 from tests.tiny_models.random_weights import Draw
+from tests.tiny_models.tekken import SIZE as WORDS
 from tests.tiny_models.tekken import tekken_json, their_tekken
 from tests.tiny_models.transformer_networks import flux2
+from tests.tiny_models.whole_models import small_flux2_dev
 
 MODEL, TEXT = "flux2_dev_fp8mixed.safetensors", "mistral_3_small_flux2_bf16.safetensors"
 WIDTH = 96
@@ -63,22 +68,58 @@ def small_dev():
     return draw.tensors
 
 
-def their_latents(model, text, guidance):
+def their_pipeline(weights, text=WIDTH, encoder=None):
+    """Diffusers' pipeline on a transformer's weights for texts of a width."""
     config: dict[str, Any] = {
         "num_layers": 2,
         "num_single_layers": 2,
         "attention_head_dim": 16,
         "num_attention_heads": 4,
-        "joint_attention_dim": WIDTH,
+        "joint_attention_dim": text,
         "axes_dims_rope": (4, 4, 4, 4),
     }
     transformer = Flux2Transformer2DModel(**config)
-    transformer.load_state_dict(convert(in_float32(small_dev())))
-    absent = cast("Any", None)
+    transformer.load_state_dict(convert(in_float32(weights)))
     pipeline = Flux2Pipeline(
-        FlowMatchEulerDiscreteScheduler(), their_flux2_vae(), absent, absent, transformer.eval()
+        FlowMatchEulerDiscreteScheduler(),
+        their_flux2_vae(),
+        cast("Any", encoder),
+        cast("Any", their_tekken()),
+        transformer.eval(),
     )
     pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def their_mistral(weights):
+    """Transformers' Mistral Small 3, as a diffusers folder has it: beside a vision encoder."""
+    sizes: dict[str, Any] = {
+        "vocab_size": WORDS,
+        "hidden_size": 5120,
+        "intermediate_size": 16,
+        "num_hidden_layers": sum(key.endswith("q_proj.weight") for key in weights),
+        "num_attention_heads": 1,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "rms_norm_eps": 1e-5,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e9},
+        "sliding_window": None,
+    }
+    eyes: dict[str, Any] = {
+        "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
+    }  # fmt: skip
+    config: Any = Mistral3Config
+    whole = Mistral3ForConditionalGeneration(
+        config(text_config={"model_type": "mistral", **sizes}, vision_config=eyes)
+    )
+    own = {key.removeprefix("model."): tensor for key, tensor in weights.items()}
+    del own["tekken_model"]
+    whole.model.language_model.load_state_dict(in_float32(own))
+    return whole.eval()
+
+
+def their_latents(model, text, guidance):
+    pipeline = their_pipeline(small_dev())
     noise, sigmas = start_of(model)
     found = cast("Any", pipeline)(
         prompt_embeds=text.conds[0].tokens,
@@ -186,3 +227,25 @@ def test_special_tokens_are_those_that_the_file_lists():
     tokenizer = tekken_tokenizer(json.dumps(content))
 
     assert tokenizer.encode("<b><a>") == [1, 0]
+
+
+@pytest.mark.slow
+def test_a_diffusers_folder_gives_what_single_files_do(bench):
+    text = small_mistral(30)
+    models = bench.root / "models"
+    write(models / "diffusion_models/whole.safetensors", small_flux2_dev())
+    write(models / "text_encoders/whole.safetensors", text, HEADS_OF_16)
+    write(models / "vae/whole.safetensors", small_flux2_vae())
+    whole = their_pipeline(small_flux2_dev(), 3 * 5120, their_mistral(text))
+    whole.save_pretrained(models / "diffusers/dev")
+
+    found, clip, vae = diffusers_loader("dev", bench)
+
+    assert [encoder.name for encoder in clip.text.encoders] == ["mistral3_24b"]
+    single = clip_loader("whole.safetensors", "flux2", ctx=bench)
+    prompts = [clip_text_encode("the cat sat", each, bench) for each in (clip, single)]
+    assert_same(prompts[0].conds[0].tokens, prompts[1].conds[0].tokens)
+    model = unet_loader("whole.safetensors", "default", bench)
+    latents = [sampled(bench, each, prompts[0], prompts[1], 1.0) for each in (found, model)]
+    assert_same(latents[0], latents[1])
+    assert_same(decoded(vae), decoded(vae_loader("whole.safetensors", bench)))

@@ -22,7 +22,7 @@ from nodes.builtin.latent.latents import (
     set_latent_noise_mask,
 )
 from nodes.builtin.latent.vae import vae_decode, vae_encode
-from nodes.builtin.model.checkpoints import unet_loader, vae_loader
+from nodes.builtin.model.checkpoints import diffusers_loader, unet_loader, vae_loader
 from nodes.builtin.model.lora import lora_loader_model_only
 from nodes.builtin.model.text_encoders import clip_loader
 from nodes.builtin.sampling.ksampler import ksampler
@@ -41,6 +41,8 @@ from tests.nodes.models.family_checks import (
 )
 from tests.nodes.models.qwen_image_theirs import Processor, their_text, their_transformer, their_vae
 from tests.tiny_models.checkpoints import lora, write
+from tests.tiny_models.compare import assert_same
+from tests.tiny_models.language_models import BYTES
 from tests.tiny_models.whole_models import (
     small_qwen_image,
     small_qwen_image_layered,
@@ -163,6 +165,26 @@ def test_the_layers_of_a_picture_are_those_of_the_pipeline(
     assert images.shape == (LAYERS + 1, 64, 48, 4)
     torch.testing.assert_close(images[1:], made, rtol=0, atol=1e-4)
     assert torch.equal(vae_decode(latent, vae, bench), images)
+
+
+def test_a_diffusers_folder_gives_what_single_files_do(bench, model, vae, texts, pipeline, picture):
+    folder = bench.root / "models/diffusers/layered"
+    for part in ("transformer", "text_encoder", "vae", "scheduler"):
+        getattr(pipeline, part).save_pretrained(folder / part)
+    (folder / "tokenizer").mkdir()
+    for key, name in (("vocab", "vocab.json"), ("merges", "merges.txt")):
+        (folder / "tokenizer" / name).write_text(BYTES[f"tokenizer.{key}"])
+    (folder / "model_index.json").write_text('{"_class_name": "QwenImageLayeredPipeline"}')
+
+    found, clip, other = diffusers_loader("layered", bench)
+
+    assert found.model.spec == replace(model.model.spec, network=found.model.spec.network)
+    latent = vae_encode(picture, other, bench)
+    assert_same(latent.samples, vae_encode(picture, vae, bench).samples)
+    read = [reference_latent(clip_text_encode(t, clip, bench), latent) for t in (PROMPT, WORSE)]
+    samples = ours(bench, found, read, start())
+    assert_close(samples.samples, ours(bench, model, texts, start()).samples)
+    assert_same(vae_decode(samples, other, bench), vae_decode(samples, vae, bench))
 
 
 def test_texts_are_those_of_the_pipeline(bench, pipeline):
