@@ -14,8 +14,9 @@ def paste(
     """Paste `above` onto `below`; what sticks out is cut off.
 
     Args:
-        below: [batch, channels, h, w].
-        above: [any, channels, h', w']; repeated to, or cut to, that batch.
+        below: [batch, channels, h, w], or [batch, channels, layers, h, w].
+        above: [any, channels, h', w'], with layers if `below` has them; repeated to, or cut to,
+            that batch.
         corner: (y, x) of the upper left corner of `above`, not negative.
         mask: [any, 1, h'', w''] in [0, 1], 1 where `above` shows; stretched to its size.
             None shows all of it.
@@ -29,6 +30,7 @@ def paste(
     if mask is not None:
         opacity = functional.interpolate(mask, size=above.shape[-2:], mode="bilinear")
         opacity = repeat_to_batch(opacity, len(below))[..., :height, :width].to(below)
+        opacity = opacity.reshape(len(below), *[1] * (below.ndim - 3), height, width)
         visible = opacity * visible + (1 - opacity) * target
     target.copy_(visible)
     return result

@@ -8,6 +8,8 @@ from PIL import Image as PILImage
 from torch import Tensor
 from torch.nn import functional
 
+from nodes.imaging.batch import change_layers
+
 Crop: TypeAlias = Literal["disabled", "center"]
 ImageMethod: TypeAlias = Literal["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
 LatentMethod: TypeAlias = Literal["nearest-exact", "bilinear", "area", "bicubic", "bislerp"]
@@ -21,13 +23,20 @@ def resize(
     """Resize `x` to `height` by `width`.
 
     Args:
-        x: [batch, channels, h, w] float32.
+        x: [batch, channels, h, w] float32; if it has layers, as in `change_layers`, so has the
+            result.
         width: of the result.
         height: of the result.
         method: `lanczos` rounds to 8 bits and so is for images in [0, 1] only; `bislerp` turns
             the channel vectors instead of averaging them, which keeps the norm of latents.
         crop: `center` first crops `x` to the aspect ratio of the result, evenly at both sides.
     """
+    return change_layers(x, lambda flat: _resize(flat, width, height, method, crop))
+
+
+def _resize(
+    x: Tensor, width: int, height: int, method: ImageMethod | LatentMethod, crop: Crop
+) -> Tensor:
     if crop == "center":
         x = centre_crop(x, width, height)
     if method == "lanczos":

@@ -10,9 +10,9 @@ from torch import Tensor
 from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Ratio
-from nodes.builtin.latent.errors import LatentMismatchError
+from nodes.builtin.latent.matching import match_size
 from nodes.imaging.batch import repeat_to_batch
-from nodes.imaging.resize import LatentMethod, resize
+from nodes.imaging.resize import LatentMethod
 from nodes.values import Latent
 
 
@@ -60,15 +60,9 @@ def _match_shape(other: Latent, to: Latent, method: LatentMethod = "bilinear") -
     """Bring `other` to the shape of `to`: cropped to its aspect ratio, resized, repeated.
 
     Raises:
-        LatentMismatchError: they differ in their number of channels.
+        LatentMismatchError: they differ in their number of channels, or of layers.
     """
-    theirs, ours = other.samples, to.samples
-    if theirs.shape[1] != ours.shape[1]:
-        raise LatentMismatchError(ours.shape, theirs.shape, "they differ in their channels")
-    height, width = ours.shape[-2:]
-    if theirs.shape[-2:] != ours.shape[-2:]:
-        theirs = resize(theirs, width, height, method, "center")
-    return repeat_to_batch(theirs, len(ours)).to(ours)
+    return repeat_to_batch(match_size(other, to, method), len(to.samples)).to(to.samples)
 
 
 def _lengths(x: Tensor) -> Tensor:

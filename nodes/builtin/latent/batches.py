@@ -13,10 +13,9 @@ from nodegraph.definition.markers import Listed, Name
 from nodegraph.definition.node import node
 from nodegraph.graph.sockets import Socket
 from nodes.builtin.inputs import BatchSizes
-from nodes.builtin.latent.errors import LatentMismatchError
+from nodes.builtin.latent.matching import match_size
 from nodes.imaging.batch import repeat_to_batch
 from nodes.imaging.errors import EmptyBatchError
-from nodes.imaging.resize import resize
 from nodes.values import Latent
 
 _FIRST_SIDE = 2
@@ -31,11 +30,7 @@ def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
     `samples2` is cropped to the aspect ratio of `samples1` and scaled to its size. Each latent
     keeps its place in the seed's noise.
     """
-    first, second = samples1.samples, samples2.samples
-    if first.shape[1] != second.shape[1]:
-        raise LatentMismatchError(first.shape, second.shape, "they differ in their channels")
-    if first.shape[-2:] != second.shape[-2:]:
-        second = resize(second, first.shape[-1], first.shape[-2], "bilinear", "center")
+    first, second = samples1.samples, match_size(samples2, samples1)
     index = (*_noise_indices(samples1), *_noise_indices(samples2))
     return replace(samples1, samples=torch.cat([first, second.to(first)]), batch_index=index)
 

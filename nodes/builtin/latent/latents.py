@@ -10,7 +10,7 @@ from nodegraph.definition.node import node
 from nodes.builtin.inputs import BatchSize, LatentSide
 from nodes.imaging.batch import repeat_batch, repeat_to_batch
 from nodes.imaging.resize import Crop, LatentMethod, resize
-from nodes.sampling.conditioning.latents import LAYERED, empty_latent, split_layers
+from nodes.sampling.conditioning.latents import empty_latent
 from nodes.values import Latent, Mask
 
 WidePixels = Annotated[int, Field(ge=16, le=16384), Step(16)]
@@ -116,11 +116,8 @@ def latent_upscale_by(
 def _resize_each(
     latent: Latent, width: int, height: int, method: LatentMethod, crop: Crop = "disabled"
 ) -> Latent:
-    """Return a latent, each of its layers if it has some, of another size."""
-    samples = resize(split_layers(latent.samples), width, height, method, crop)
-    if latent.samples.ndim == LAYERED:
-        samples = samples.reshape(len(latent.samples), -1, *samples.shape[1:]).movedim(1, 2)
-    return replace(latent, samples=samples)
+    """Return a latent of another size."""
+    return replace(latent, samples=resize(latent.samples, width, height, method, crop))
 
 
 @node("RepeatLatentBatch", category="latent/batch", display_name="Repeat Latent Batch")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
+from nodes.imaging.batch import change_layers
 from nodes.imaging.filters import gaussian_blur
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.rules import GuidanceInputs
@@ -23,7 +24,7 @@ _BRIGHT = 3.0
 
 @dataclass(frozen=True, slots=True)
 class LatentOperation:
-    """A function of latents: [batch, channels, h, w] to the same shape."""
+    """A function of latents: [batch, channels, h, w], or with layers, to the same shape."""
 
     __socket__: ClassVar = "LATENT_OPERATION"
 
@@ -52,6 +53,9 @@ class Sharpen:
 
     def __call__(self, latent: Tensor) -> Tensor:
         """Return the sharpened latent; every vector keeps its length."""
+        return change_layers(latent, self._sharpen)
+
+    def _sharpen(self, latent: Tensor) -> Tensor:
         length = latent.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-10)
         direction = latent / length
         blurred = gaussian_blur(direction, self.radius, self.sigma, mode="shrink")
@@ -66,6 +70,9 @@ class Tonemap:
 
     def __call__(self, latent: Tensor) -> Tensor:
         """Return the latent with its long vectors shortened."""
+        return change_layers(latent, self._shorten)
+
+    def _shorten(self, latent: Tensor) -> Tensor:
         length = latent.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-10)
         over = (1, 2, 3)
         bright = length.mean(over, keepdim=True) + _BRIGHT * length.std(over, keepdim=True)

@@ -11,6 +11,7 @@ from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Flip, LatentAreaSide, LatentOffset, Rotation
 from nodes.builtin.latent.errors import LatentMismatchError, NoTimeAxisError
+from nodes.builtin.latent.matching import match_axes
 from nodes.imaging.batch import repeat_to_batch
 from nodes.imaging.composite import flat_mask, paste, stretch_to
 from nodes.values import Latent, Mask
@@ -68,7 +69,7 @@ def latent_composite(
     It fades in over `feather` pixels from each of its sides that is not at the other's border.
     What sticks out is cut off.
     """
-    below, above = _match_batch(samples_to, samples_from)
+    below, above = samples_to.samples, match_axes(samples_from, samples_to)
     top, left, over = y // _SCALE, x // _SCALE, feather // _SCALE
     above = above[..., : max(0, below.shape[-2] - top), : max(0, below.shape[-1] - left)]
     if not above.numel():
@@ -93,7 +94,7 @@ def latent_composite_masked(
     The mask is stretched to `source` and says how opaque it is: 1 is opaque. `resize_source`
     first scales `source` to the size of `destination`. What sticks out is cut off.
     """
-    below, above = _match_batch(destination, source)
+    below, above = destination.samples, match_axes(source, destination)
     if resize_source:
         above = stretch_to(above, below)
     pasted = paste(below, above, (y // _SCALE, x // _SCALE), flat_mask(mask))
@@ -136,18 +137,6 @@ def latent_cut(
     start = min(index, length - 1) if index >= 0 else max(0, length + index)
     cut = samples.samples.narrow(axis, start, min(amount, length - start))
     return replace(samples, samples=cut.contiguous())
-
-
-def _match_batch(below: Latent, above: Latent) -> tuple[Tensor, Tensor]:
-    """Return the samples of both, `above` in the batch of `below`.
-
-    Raises:
-        LatentMismatchError: they differ in their number of channels.
-    """
-    one, two = below.samples, above.samples
-    if one.shape[1] != two.shape[1]:
-        raise LatentMismatchError(one.shape, two.shape, "they differ in their channels")
-    return one, two
 
 
 def _feather(length: int, start: int, whole: int, over: int) -> Tensor:
