@@ -52,5 +52,6 @@ class UnreadMaskError(NodeGraphError):
     def __init__(self, path: Path) -> None:
         super().__init__(
             f"the model patch {path.name!r} is given a mask, and none is read here.",
-            hint="Leave `mask` open. To change a part of an image, use SetLatentNoiseMask.",
+            hint="Leave `mask` open. To change a part of an image, use SetLatentNoiseMask, or with"
+            " Fun Union 2 for Z-Image the node ZImageFunControlnet.",
         )

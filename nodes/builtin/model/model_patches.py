@@ -11,7 +11,7 @@ from nodegraph.definition.node import node
 from nodes.builtin.conditioning.controlnets import control_hint
 from nodes.builtin.inputs import Fraction
 from nodes.builtin.model.errors import UnreadMaskError
-from nodes.models.adapters.controlnet import NetControl
+from nodes.models.adapters.controlnet import ControlNetHandle, NetControl
 from nodes.models.adapters.style import (
     ModelPatchHandle,
     SteeringPatch,
@@ -19,10 +19,15 @@ from nodes.models.adapters.style import (
     open_model_patch,
 )
 from nodes.models.loading.handles import ModelHandle, VaeHandle
+from nodes.models.networks.base.control_hint import ControlHint
+from nodes.models.networks.base.errors import MissingInputError
 from nodes.models.networks.factory import network_class
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.patches.quantized import Scheme, quantized_patch
 from nodes.values import Image, Mask, SeenPictures
+
+_GREY = 0.5
+"""The brightness that stands for the masked part, as ControlNets for Z-Image were trained."""
 
 
 @node(
@@ -89,6 +94,75 @@ def qwen_image_diffsynth_controlnet(  # noqa: PLR0917 - the node has as many
     control = NetControl(model_patch.control, hint, strength, start_percent, end_percent)
     control.check(model.model.network.spec.config)
     return replace(model, injections=(*model.injections, SteeringPatch(control)))
+
+
+@node("ZImageFunControlnet", category="advanced/loaders/zimage", experimental=True)
+def z_image_fun_controlnet(  # noqa: PLR0917 - the node has as many
+    model: ModelHandle,
+    model_patch: ModelPatchHandle,
+    vae: VaeHandle,
+    strength: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)] = 1.0,
+    image: Image | None = None,
+    inpaint_image: Image | None = None,
+    mask: Mask | None = None,
+    start_percent: Annotated[Fraction, Optional()] = 0.0,
+    end_percent: Annotated[Fraction, Optional()] = 1.0,
+) -> ModelHandle:
+    """Steer Z-Image by a control image, fill the masked part of an image, or both.
+
+    Edges, depth or a pose are control images. `inpaint_image` and `mask` belong together: what is
+    masked is made anew, so that it fits the rest; versions 2.0 and 2.1 of the ControlNet can do
+    that. All are cropped and scaled to the latent's size.
+    """
+    control = _fitting_control(model, model_patch)
+    if strength == 0 or (image is None and inpaint_image is None and mask is None):
+        return model
+    fill = _fill_hint(control, vae, inpaint_image, mask)
+    if image is not None:
+        hint = replace(control_hint(control, image, vae), fill=fill)
+    else:
+        assert fill, "of three inputs one is there, and two of them come together"
+        hint = replace(fill, fill=fill, follows=False)
+    held = NetControl(control, hint, strength, start_percent, end_percent)
+    return replace(model, injections=(*model.injections, SteeringPatch(held)))
+
+
+def _fitting_control(model: ModelHandle, patch: ModelPatchHandle) -> ControlNetHandle:
+    """Return a patch's ControlNet.
+
+    Raises:
+        ModelMismatchError: it has none, or one for other models.
+    """
+    config = model.model.network.spec.config
+    if patch.control is None or not patch.control.adapter.fits(
+        patch.control.spec.network.config, config
+    ):
+        raise ModelMismatchError(patch.network.header.path, code="model_patch_mismatch")
+    return patch.control
+
+
+def _fill_hint(
+    control: ControlNetHandle, vae: VaeHandle, image: Image | None, mask: Mask | None
+) -> ControlHint | None:
+    """Return the masked picture that a ControlNet is to fill; None if there is none.
+
+    Raises:
+        UnreadMaskError: the ControlNet reads none.
+        MissingInputError: there is a picture without a mask, or a mask without a picture.
+    """
+    if image is None and mask is None:
+        return None
+    if not control.spec.fills:
+        raise UnreadMaskError(control.network.header.path)
+    if image is None or mask is None:
+        raise MissingInputError(
+            code="fill_needs_both",
+            need="a ControlNet fills the masked part of an image",
+            missing="no mask" if mask is None else "no `inpaint_image`",
+            hint="Connect both `inpaint_image` and `mask`, or neither.",
+        )
+    flat = mask.reshape(-1, 1, *mask.shape[-2:])
+    return replace(control_hint(control, image, vae), mask=flat, hidden=_GREY)
 
 
 @node("ModelAttentionBackend", category="advanced/model", display_name="Model Attention Backend")

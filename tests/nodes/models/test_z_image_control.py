@@ -8,6 +8,9 @@ import pytest
 import torch
 from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
 from diffusers.pipelines.z_image.pipeline_z_image_controlnet import ZImageControlNetPipeline
+from diffusers.pipelines.z_image.pipeline_z_image_controlnet_inpaint import (
+    ZImageControlNetInpaintPipeline,
+)
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
 )
@@ -18,11 +21,13 @@ from nodes.builtin.model.model_patches import (
     model_patch_loader,
     qwen_image_diffsynth_controlnet,
     uso_style_reference,
+    z_image_fun_controlnet,
 )
 from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.families.adapters.style import model_patch_spec
 from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.controlnets.spec import ControlSpec
+from nodes.models.networks.base.errors import MissingInputError
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.header import read_header
 from nodes.preflight import models as preflight
@@ -107,7 +112,67 @@ def test_latents_are_those_of_the_pipeline(bench, model, vae, version):
     assert (found - expected).abs().max() / expected.std() < 1e-4
 
 
-def theirs(model, vae, version):
+def mask():
+    """Every number up to 1, a half of them below one half: 64 by 48 pixels."""
+    rows = torch.linspace(0, 1, 64)[:, None].expand(64, 48)
+    return torch.where(torch.arange(48) < 20, rows, rows.flip(0))[None]
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1"])
+def test_a_masked_picture_is_filled_as_in_the_pipeline(bench, model, vae, version):
+    patch = model_patch_loader(f"{version}.safetensors", bench)
+    shown, kept = picture(), picture().flip(1)
+
+    filled = z_image_fun_controlnet(model, patch, vae, 0.7, shown, kept, mask())
+    found = sampled(bench, filled)
+
+    other = qwen_image_diffsynth_controlnet(model, patch, vae, shown, 0.7)
+    assert (found - sampled(bench, other)).std() > 0.01
+    expected = theirs(
+        model,
+        vae,
+        version,
+        ZImageControlNetInpaintPipeline,
+        image=kept.movedim(-1, 1) * 2 - 1,
+        mask_image=mask()[:, None],
+    )
+    found = model.latent_format.to_model(found)
+    assert (found - expected).abs().max() / expected.std() < 1e-4
+
+
+def test_either_of_a_control_image_and_a_picture_to_fill_is_enough(bench, model, vae):
+    patch = model_patch_loader("2.1.safetensors", bench)
+
+    def steer(*given, strength=0.7):
+        return z_image_fun_controlnet(model, patch, vae, strength, *given)
+
+    alone = sampled(bench, steer(picture()))
+    as_ever = qwen_image_diffsynth_controlnet(model, patch, vae, picture(), 0.7)
+    assert torch.equal(alone, sampled(bench, as_ever))
+    filled = sampled(bench, steer(None, picture(), mask()))
+    both = sampled(bench, steer(picture(), picture(), mask()))
+    assert (filled - sampled(bench, model)).std() > 0.01
+    assert (filled - both).std() > 0.01
+    assert steer() is model
+    assert steer(picture(), strength=0.0) is model
+
+
+def test_a_picture_to_fill_that_is_not_read_or_not_whole_is_told(bench, model, vae):
+    first, third = (model_patch_loader(f"{name}.safetensors", bench) for name in ("1", "2.1"))
+
+    with pytest.raises(UnreadMaskError, match="ZImageFunControlnet"):
+        z_image_fun_controlnet(model, first, vae, 1.0, picture(), picture(), mask())
+    with pytest.raises(MissingInputError, match="no mask"):
+        z_image_fun_controlnet(model, third, vae, 1.0, None, picture())
+    with pytest.raises(MissingInputError, match="no `inpaint_image`"):
+        z_image_fun_controlnet(model, third, vae, 1.0, picture(), None, mask())
+    write(bench.root / "models/diffusion_models/other.safetensors", small_flux())
+    flux = unet_loader("other.safetensors", "default", bench)
+    with pytest.raises(ModelMismatchError, match="does not fit the model"):
+        z_image_fun_controlnet(flux, third, vae, 1.0, picture())
+
+
+def theirs(model, vae, version, kind: Any = ZImageControlNetPipeline, **more):
     """The latents of diffusers' pipeline with the same networks, noise and levels."""
     named, extra = VERSIONS[version]
     control = ZImageControlNetModel(
@@ -125,7 +190,7 @@ def theirs(model, vae, version):
     encoder = cast("Any", copy.deepcopy(vae.vae.network.module()))
     encoder.register_to_config(scaling_factor=0.3611, shift_factor=0.1159)
     transformer = cast("Any", copy.deepcopy(model.model.network.module()))
-    pipeline: Any = ZImageControlNetPipeline(
+    pipeline: Any = kind(
         FlowMatchEulerDiscreteScheduler(),
         encoder,
         cast("Any", None),
@@ -146,6 +211,7 @@ def theirs(model, vae, version):
         controlnet_conditioning_scale=0.7,
         latents=cast("Any", torch.randn(1, 16, 8, 6, generator=torch.Generator().manual_seed(3))),
         output_type="latent",
+        **more,
     ).images
 
 

@@ -34,4 +34,6 @@ class ControlSpec:
     """The channels of the latents that it reads."""
     masked: bool = False
     """True if it also reads a mask of the hint."""
+    fills: bool = False
+    """True if it can also read a masked picture to fill, beside the one that it follows."""
     change: Change = "none"

@@ -35,8 +35,10 @@ def read(header: Header) -> ControlSpec:
         MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
-    network = NetworkSpec(_NAME, _NAME, _config(header), "", identity_table)
-    return ControlSpec(network, reads="latent", channels=_CHANNELS)
+    config = _config(header)
+    network = NetworkSpec(_NAME, _NAME, config, "", identity_table)
+    fills = config["control_in_dim"] > _CHANNELS
+    return ControlSpec(network, reads="latent", channels=_CHANNELS, fills=fills)
 
 
 def _config(header: Header) -> dict[str, Any]:

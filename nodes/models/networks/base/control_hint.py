@@ -34,6 +34,12 @@ class ControlHint:
     """The VAE that encodes it, for networks that read latents."""
     mask: Tensor | None = None
     """[batch or 1, 1, height, width] in [0, 1]: 1 where the picture is to be ignored."""
+    hidden: float = 0.0
+    """The brightness of the masked part, where the picture is encoded."""
+    fill: "ControlHint | None" = None
+    """A masked picture to fill, for networks that read one beside the picture that they follow."""
+    follows: bool = True
+    """False if there is no picture but the one to fill."""
     _latents: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
     """The latents of the last size; runs in several threads may share a hint."""
 
@@ -42,7 +48,7 @@ class ControlHint:
         return resize(self.picture, width, height, "nearest-exact", "center")
 
     def latent(self, height: int, width: int, latents: LatentFormat) -> Tensor:
-        """Return [batch, channels, height, width] in the model's space, the masked part black.
+        """Return [batch, channels, height, width] in the model's space, without the masked part.
 
         Args:
             height: of the latent.
@@ -65,7 +71,8 @@ class ControlHint:
         assert self.vae is not None, "asked for where there is one"
         picture = self.pixels(height * latents.downscale, width * latents.downscale)
         if self.mask is not None:
-            picture = picture * (self.visible_mask(*picture.shape[-2:]) > 1 / 2)
+            visible = self.visible_mask(*picture.shape[-2:]) > 1 / 2
+            picture = torch.where(visible, picture, self.hidden)
         each = [self.vae.encode(one) for one in torch.split(picture, 1)]
         return latents.to_model(torch.cat(each))
 

@@ -10,6 +10,7 @@ ChannelCode: TypeAlias = Literal[
 ]
 MissingInputCode: TypeAlias = Literal[
     "difference_controlnet",
+    "fill_needs_both",
     "hint_needs_mask",
     "hint_needs_vae",
     "no_control_type",

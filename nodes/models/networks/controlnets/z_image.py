@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nodes.imaging.batch import repeat_to_batch
 from nodes.models.families.base.spec import Config
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.control_hint import ControlHint
@@ -61,11 +63,21 @@ class ZImageControl:
         return "cap_feat_dim" in model and model.get("dim") == config["dim"]
 
     def hint(self, config: Config, hint: ControlHint, call: ControlCall) -> Tensor:
-        """Return the latent, and zeros in place of a mask and a picture to inpaint."""
+        """Return the latent, which parts of a picture to fill are kept, and that picture's latent.
+
+        What is not there is zeros.
+        """
         height, width = call.x.shape[-2:]
-        latent = hint.latent(height, width, call.latents)
-        more = config["control_in_dim"] - latent.shape[1]
-        return functional.pad(latent, (0, 0, 0, 0, 0, more))
+        if hint.fill is None:
+            latent = hint.latent(height, width, call.latents)
+            more = config["control_in_dim"] - latent.shape[1]
+            return functional.pad(latent, (0, 0, 0, 0, 0, more))
+        kept = hint.fill.latent(height, width, call.latents)
+        visible = _kept_part(hint.fill, height, width, call.latents.downscale).to(kept)
+        latent = hint.latent(height, width, call.latents) if hint.follows else kept[:1] * 0
+        batch = max(len(part) for part in (latent, visible, kept))
+        rows = [repeat_to_batch(part, batch) for part in (latent, visible, kept)]
+        return torch.cat(rows, dim=1)
 
     def residuals(
         self, module: nn.Module, call: ControlCall, hint: Tensor, kind: int | None
@@ -92,6 +104,12 @@ class ZImageControl:
         finally:
             own.update(dict.fromkeys(_SHARED))
         return {LAYER.format(number): (state / call.strength,) for number, state in made.items()}
+
+
+def _kept_part(hint: ControlHint, height: int, width: int, downscale: int) -> Tensor:
+    """Return 1 for each pixel of the latent whose picture is kept, else 0: [batch, 1, h, w]."""
+    visible = (hint.visible_mask(height * downscale, width * downscale) > 1 / 2).float()
+    return functional.interpolate(visible, (height, width), mode="nearest")
 
 
 def builder() -> Build:
