@@ -269,7 +269,7 @@ def test_the_published_model_is_read_from_its_shapes():
             "joint_attention_dim": WIDTH,
             "axes_dims_rope": [16, 56, 56],
         }
-        assert model.noise == FlowRules(shift=1.15, multiplier=1.0)
+        assert model.noise == FlowRules(mu=1.15, multiplier=1.0)
 
 
 def test_a_mask_keeps_what_lies_outside(bench):

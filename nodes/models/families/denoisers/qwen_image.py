@@ -110,7 +110,7 @@ def read(header: Header) -> Architecture:
     config = qwen_image_config(header, prefix)
     network = NetworkSpec(_NAME, "model", config, prefix, qwen_image_table)
     latent = replace(LATENT, layered=prefix + _LAYERED in header)
-    model = ModelSpec(_NAME, network, latent, FlowRules(shift=1.15, multiplier=1.0))
+    model = ModelSpec(_NAME, network, latent, FlowRules(mu=1.15, multiplier=1.0))
     return Architecture(model, read_text(header, _ENCODERS, _TEXT), read_vae(header, LATENT))
 
 
