@@ -36,7 +36,6 @@ SHORT_FILES = {
     "nodes/models/text/quotations.py": "one rule for splitting texts, which one family has",
     "nodegraph/python/methods.py": "has a stub of its own, generated from the catalog",
     "nodegraph/runtime/choices.py": "settings, packs and the server import it at cold start",
-    "nodes/imaging/batch.py": "images, masks and latents share it",
     "nodes/imaging/tolerant.py": "the codec and the host of ComfyUI's packs share it",
     "nodes/models/adapters/upscaler.py": "each adapter is a file",
     "nodes/models/families/adapters/gligen.py": "each kind of model file is recognised in a file",

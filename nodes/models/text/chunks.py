@@ -87,7 +87,18 @@ class PromptReader:
         stretches = self._stretches(prompt)
         if pictures:
             stretches = insert_pictures(stretches, self.rules.picture, pictures)
-        return _fill(stretches, self.rules)
+        chunks = _fill(stretches, self.rules)
+        self._tell_length(sum(not token.is_padding for token in chunks[0]))
+        return chunks
+
+    def _tell_length(self, tokens: int) -> None:
+        """Give a notice if a prompt has more tokens than the model was trained with."""
+        usual = self.rules.usual_length
+        if usual is not None and tokens > usual:
+            self.embeddings.report(
+                f"The prompt has {tokens} tokens, its template included. The model was trained"
+                f" with up to {usual}; it reads all of them, but may follow the last ones less."
+            )
 
     def _stretches(self, prompt: str) -> list[list[Token]]:
         stretches: list[list[Token]] = []

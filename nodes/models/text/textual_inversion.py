@@ -53,16 +53,16 @@ class Embeddings:
         """Return the vectors of an embedding: [vectors, width] float32, or None with a notice."""
         path = self._path(name)
         if path is None:
-            self._report(f"No embedding {name!r} in models/embeddings: it is ignored.")
+            self.report(f"No embedding {name!r} in models/embeddings: it is ignored.")
             return None
         try:
             vectors = _read(path, self._encoder)
         except NodeGraphError as error:
-            self._report(f"Embedding {name!r} is ignored: {error}")
+            self.report(f"Embedding {name!r} is ignored: {error}")
             return None
         if vectors is None or vectors.shape[1] != width:
             other = f"is for another text encoder than {self._encoder}, which ignores it"
-            self._report(f"Embedding {name!r} {other}.")
+            self.report(f"Embedding {name!r} {other}.")
             return None
         return vectors
 
@@ -70,7 +70,8 @@ class Embeddings:
         """Return the name that a word begins with: all if a file has it, else up to a comma."""
         return word if self._path(word) is not None else word.partition(",")[0]
 
-    def _report(self, message: str) -> None:
+    def report(self, message: str) -> None:
+        """Give the workflow's author a notice, unless it was given before."""
         if message not in self._reported:
             self._reported.add(message)
             self._notice(message)

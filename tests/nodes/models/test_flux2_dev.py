@@ -165,6 +165,19 @@ def test_texts_are_read_as_in_the_pipeline(bench):
         assert_close(tokens, row[None])
 
 
+def test_a_prompt_beyond_512_tokens_is_read_whole_with_a_notice(bench):
+    policy = FLUX2.encoder_sets[0].policies["mistral3_24b"]
+    clip = encoder_of(bench.root / "models/text_encoders" / TEXT, policy)
+    bench.notices.clear()
+
+    usual, long = (clip_text_encode("9 " * n, clip, bench).conds[0].tokens for n in (10, 300))
+
+    assert usual.shape[1] == 512
+    assert long.shape[1] > 600
+    (told,) = bench.notices
+    assert told.startswith(f"The prompt has {long.shape[1]} tokens")
+
+
 def encoder_of(path, policy: HiddenStatePolicy):
     """The encoder as the family has it, but for the layers: the tiny one has four."""
     wanted = replace(policy, layers=(1, 2, 3))

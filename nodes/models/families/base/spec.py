@@ -56,6 +56,8 @@ class TextRules:
     pad: int
     min_length: int = 0
     """The least length of a chunk that is as long as the prompt."""
+    usual_length: int | None = None
+    """The most tokens that the model was trained with, where longer prompts are not cut up."""
     min_padding: int = 0
     """The least number of padding tokens in a chunk that is as long as the prompt."""
     multiple: int = 1
@@ -124,6 +126,7 @@ class HiddenStatePolicy:
     final_norm: bool = True
     projected: bool = True
     min_length: int = 0
+    usual_length: int | None = None
     min_padding: int = 0
     multiple: int = 1
     template: str = "{}"

@@ -93,6 +93,7 @@ _QWEN3 = HiddenStatePolicy(
     layers=(9, 18, 27),
     final_norm=False,
     min_length=512,
+    usual_length=512,
     template="<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
     reads_weights=False,
     masks_padding=True,
@@ -102,6 +103,7 @@ _MISTRAL3 = HiddenStatePolicy(
     layers=(10, 20, 30),
     final_norm=False,
     min_length=512,
+    usual_length=512,
     template="[SYSTEM_PROMPT]You are an AI that reasons about image descriptions. You give"
     " structured responses focusing on object relationships, object\nattribution and actions"
     " without speculation.[/SYSTEM_PROMPT][INST]{}[/INST]",
