@@ -70,6 +70,7 @@ NEWER = {
     "StringFormat",
     "TextEncodeQwenImage21",
     "TextGenerate",
+    "ZImageFunControlnet",
 }
 """Those of later versions than the description."""
 OUTPUTS = {

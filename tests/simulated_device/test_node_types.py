@@ -31,9 +31,10 @@ ELSEWHERE = {
     "CLIPTextEncodeSDXLRefiner", "ControlNetApply", "ControlNetApplyAdvanced",
     "ControlNetApplySD3", "ControlNetInpaintingAliMamaApply", "GLIGENTextBoxApply",
     "IPAdapterApply", "ImageUpscaleWithModel", "InpaintModelConditioning",
-    "InstructPixToPixConditioning", "PhotoMakerEncode", "ReferenceLatent", "StyleModelApply",
+    "InstructPixToPixConditioning", "PhotoMakerEncode", "QwenImageDiffsynthControlnet",
+    "ReferenceLatent", "StyleModelApply",
     "TextEncodeQwenImageEdit", "TextEncodeQwenImageEditPlus", "USOStyleReference",
-    "unCLIPConditioning",
+    "ZImageFunControlnet", "unCLIPConditioning",
 }  # fmt: skip
 """Node types that need a model of their own; `test_workflows` has most of them."""
 OTHER_MODELS = {
