@@ -26,9 +26,6 @@ from server.store.runs import (
 from server.store.servers import Servers
 from server.store.sqlite_database import SqliteDatabase
 
-NO_LIMIT = 2**63 - 1
-"""Stands for all rows."""
-
 
 class Store:
     """The durable queue: runs, their events, their files and their webhooks.
@@ -273,16 +270,17 @@ class Store:
 
         Args:
             which: the filter.
-            limit: the most runs to return.
+            limit: the most runs to return; all if None or negative.
             offset: the number of runs to skip first.
             oldest_first: the reverse order.
         """
         where, values = rows.where(which)
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT * FROM runs {where} ORDER BY seq {order} LIMIT ? OFFSET ?"
-        last = NO_LIMIT if limit is None else limit
         return await self._database.read(
-            lambda db: [rows.run_of(row) for row in db.execute(sql, (*values, last, offset))]
+            lambda db: [
+                rows.run_of(row) for row in db.execute(sql, (*values, _most(limit), offset))
+            ]
         )
 
     async def count(self, which: RunFilter = ALL_RUNS) -> int:
@@ -307,7 +305,7 @@ class Store:
             client: only events of this client's runs.
             owner: only events of this owner's runs.
             after: the id of the last event that is known.
-            limit: the most events to return.
+            limit: the most events to return; all if negative.
         """
         where: list[str] = ["id > ?"]
         values: list[str | int] = [after]
@@ -322,7 +320,7 @@ class Store:
             values.append(owner)
         sql = f"SELECT * FROM events WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"
         return await self._database.read(
-            lambda db: [rows.milestone_of(row) for row in db.execute(sql, (*values, limit))]
+            lambda db: [rows.milestone_of(row) for row in db.execute(sql, (*values, _most(limit)))]
         )
 
     async def last_event(self) -> int:
@@ -332,7 +330,7 @@ class Store:
 
     async def all_events(self, run_id: str) -> list[Milestone]:
         """Return every event of a run, in order."""
-        return await self.events(run_id, limit=NO_LIMIT)
+        return await self.events(run_id, limit=-1)
 
     async def results(self, run_ids: Sequence[str]) -> dict[str, list[Milestone]]:
         """Return the events with outputs (`ui`) of runs, in order, by run."""
@@ -367,6 +365,11 @@ class Store:
         SQLite there is no other process, and never a notice.
         """
         return self._database.notices()
+
+
+def _most(limit: int | None) -> int:
+    """Return the limit for SQL; Postgres takes no negative one for all."""
+    return 2**63 - 1 if limit is None or limit < 0 else limit
 
 
 def _database(place: Path | str) -> Database:

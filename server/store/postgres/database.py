@@ -10,6 +10,7 @@ from contextlib import suppress
 import psycopg
 from psycopg import errors
 
+from nodegraph.errors import NodeGraphError
 from server.errors import StorageError, StorageFullError, UnreadableStoreError
 from server.store.database import Change, Connection, Database, Notice, T, Work, settle_all
 from server.store.postgres.connection import (
@@ -63,14 +64,20 @@ class PostgresDatabase(Database):
             SettingsError: Postgres cannot be reached, or does not let us in.
             NewerStoreError: a later version wrote the database.
         """
-        with explaining(self._shown):
-            connection = self._connection().raw
-            check_server(connection)
-            if version_of(connection, self._shown) != VERSION:
-                from server.store.postgres.migrate import migrate  # Alembic takes a second
-
-                migrate(self._url)
+        try:
+            with explaining(self._shown):
+                self._prepare(self._connection())
+        except NodeGraphError:
+            self._recover()
+            raise
         self._writer.start()
+
+    def _prepare(self, db: PostgresConnection) -> None:
+        check_server(db.raw)
+        if version_of(db.raw, self._shown) != VERSION:
+            from server.store.postgres.migrate import migrate  # Alembic takes a second
+
+            migrate(self._url)
 
     async def write_aside(self, work: Work[T]) -> T:
         """Make a small change beside the groups, on a connection of its own; see `write`."""

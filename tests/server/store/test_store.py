@@ -310,9 +310,11 @@ def test_runs_are_paged_newest_first(store):
         page = await store.runs(limit=3)
         following = await store.runs(RunFilter(before=page[-1].seq), limit=3)
         oldest = await store.runs(RunFilter(states=["queued"]), limit=1, oldest_first=True)
-        return [[run.id for run in part] for part in (page, following, oldest)]
+        parts = [[run.id for run in part] for part in (page, following, oldest)]
+        everything = len(await store.runs(limit=-1)), len(await store.events(limit=-1))
+        return parts, everything
 
-    assert done(scenario()) == [["r6", "r5", "r4"], ["r3", "r2", "r1"], ["r0"]]
+    assert done(scenario()) == ([["r6", "r5", "r4"], ["r3", "r2", "r1"], ["r0"]], (7, 7))
 
 
 KILLED = """
