@@ -41,6 +41,10 @@ class Files:
         """Return the same models, but with that owner's own input, output and temp folder."""
         return replace(self, folders=self.folders.for_owner(owner))
 
+    def saving_in(self, place: Path) -> "Files":
+        """Return files to read the same from, with results in a folder that nobody looks into."""
+        return replace(self, folders=self.folders.saving_in(place), naming=None)
+
     @cached_property
     def models(self) -> ModelFiles:
         """The files of the model folders."""

@@ -7,7 +7,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +63,7 @@ class WarmUp:
     def run(self) -> None:
         """Run them one after the other."""
         with tempfile.TemporaryDirectory(prefix="nodegraph-warm-up-") as folder:
-            folders = self._engine.files.folders.saving_in(Path(folder))
-            files = replace(self._engine.files, folders=folders, naming=None)
+            files = self._engine.files.saving_in(Path(folder))
             for workflow in self._workflows:
                 try:
                     self._run(workflow, files)

@@ -202,3 +202,15 @@ def test_lists_no_broken_link_among_the_models(files, tmp_path):
     (folder / "loop.safetensors").symlink_to(folder / "loop.safetensors")
 
     assert files.model_names("checkpoints") == []
+
+
+def test_files_that_save_elsewhere_read_the_same(files, tmp_path):
+    files.save("output", "checkpoints/mine", ".safetensors", b"weights")
+    (name,) = [name for name in files.model_names("checkpoints") if "mine" in name]
+    elsewhere = files.saving_in(tmp_path / "scratch")
+
+    saved = elsewhere.save("output", "checkpoints/mine", ".safetensors", b"others")
+
+    assert elsewhere.model("checkpoints", name).read_bytes() == b"weights"
+    assert elsewhere.path(saved).parent == tmp_path / "scratch/output/checkpoints"
+    assert files.root("input") == elsewhere.root("input")
