@@ -17,6 +17,7 @@ PLACES: Mapping[str, str] = {
     "dedupe": "benchmarks.cpu.dedupe",
     "load": "benchmarks.cpu.load",
     "cold_start": "benchmarks.cpu.cold_start",
+    "warm_start": "benchmarks.cpu.warm_start",
     "batch_tiny": "benchmarks.cpu.batch_tiny",
     "host_cpu": "benchmarks.cpu.host_cpu",
     "cancel": "benchmarks.cpu.cancel",
