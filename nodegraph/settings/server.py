@@ -35,6 +35,10 @@ class ServerSettings:
     """Holds the queue, unless `database` does."""
     database: str = field(default="", repr=False)
     """The URL of a Postgres database for the queue; SQLite in `data_dir` if empty."""
+    name: str = ""
+    """The server's name among those that share a database; its host and port if not set."""
+    lease: Annotated[float, Range(ge=1, le=3600)] = 10.0
+    """Seconds without a sign of life after which such servers take over the runs of another."""
     devices: tuple[str, ...] = ()
     """`cpu`, `cuda:0`, `xpu:0`, …, a worker process each; every card that is seen if empty."""
     reload_packs: bool = False

@@ -19,6 +19,7 @@ from aiohttp import web
 from nodegraph.cache.limit import limit_bytes
 from nodegraph.packs.installed import problem_lines
 from nodegraph.packs.registry import Registry
+from nodegraph.runtime.choices import PreviewMethod
 from nodegraph.settings.layers import TABLES
 from nodegraph.settings.server import ServerSettings
 from nodegraph.settings.settings import Settings
@@ -72,7 +73,8 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
         sockets = await open_sockets(settings.host, settings.port)
         shutil.rmtree(settings.data_dir / _TEMP, ignore_errors=True)
         options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
-        parts = open_parts(common, settings, options)
+        port = sockets[0].getsockname()[1]
+        parts = open_parts(common, replace(settings, port=port), options)
         app = create_app(parts, settings, tokens)
         runner = web.AppRunner(
             app,
@@ -132,9 +134,10 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     store.open()
     bus = Bus()
     metrics = Metrics(registry.catalog)
-    dispatcher = Dispatcher(store, bus, common.preview_method, metrics, settings.placement)
+    dispatcher = _open_dispatcher(store, bus, common.preview_method, metrics, settings)
     loaded = dispatcher.placing.estimates.note_load
-    hooks = ServerHooks(FileNames(store).answer, metrics, dispatcher.wake, loaded)
+    namer = FileNames(store, patient=bool(settings.database)).answer
+    hooks = ServerHooks(namer, metrics, dispatcher.wake, loaded)
     comfyui = comfy_servers(settings, hooks, files.for_owner, lambda: registry.catalog)
     metrics.know_types(comfyui)
     for device in devices:
@@ -155,6 +158,20 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     )
 
 
+def _open_dispatcher(
+    store: Store, bus: Bus, previews: PreviewMethod, metrics: Metrics, settings: ServerSettings
+) -> Dispatcher:
+    """Return the dispatcher, which has its place in the fleet if there may be other servers."""
+    if not settings.database:
+        return Dispatcher(store, bus, previews, metrics, settings.placement)
+    from server.fleet.dispatcher import FleetDispatcher
+    from server.fleet.joining import join_fleet, seat_of
+
+    dispatcher = FleetDispatcher(store, bus, previews, metrics, settings.placement)
+    join_fleet(dispatcher, seat_of(settings))
+    return dispatcher
+
+
 def _webhooks(settings: ServerSettings, store: Store) -> Webhooks:
     """Return the sender of webhooks; a secret is only kept if a host may get any."""
     secret = settings.webhook_secret
@@ -164,7 +181,7 @@ def _webhooks(settings: ServerSettings, store: Store) -> Webhooks:
         Targets(settings.webhook_hosts),
         signing.Signer(secret or signing.new_secret()),
     )
-    return Webhooks(store.deliveries, targets, signer)
+    return Webhooks(store.deliveries, targets, signer, shared=bool(settings.database))
 
 
 def _for_workers(flags: Mapping[str, Any]) -> dict[str, Any]:

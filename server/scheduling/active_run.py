@@ -24,6 +24,8 @@ class ActiveRun:
     """Records that it has begun, while the worker already computes it."""
     task: asyncio.Task[None] | None = None
     cancelled: bool = False
+    is_lost: bool = False
+    """True if another server has taken it over: nothing more is recorded."""
     computed: bool = False
     """True if its worker is done with it, and only its end has to be recorded."""
 

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.runtime.choices import PreviewMethod
-from server.errors import DamagedRunError, RunParkedError, StorageError, WorkerLostError
+from server.errors import (
+    DamagedRunError,
+    LostAttemptError,
+    RunParkedError,
+    StorageError,
+    WorkerLostError,
+)
 from server.observability.logs import note
 from server.scheduling.active_run import ActiveRun
 from server.scheduling.placing import Placing
@@ -33,6 +39,8 @@ class Hooks:
     """Called with the owner of its run when that is over or waits again."""
     wake: Callable[[], None]
     """Called when a worker may have room."""
+    lost: Callable[[str], None] = lambda _: None
+    """Called with the id of a run that another server has claimed or taken over."""
 
 
 class Attempts:
@@ -58,6 +66,8 @@ class Attempts:
         """The active runs by id, in the order in which they began."""
         self.disk_fails = False
         """True while it can not be recorded that a run has begun: none is begun then."""
+        self.claims_first = False
+        """True to give a run to a worker only after it is recorded that it has begun."""
         self._recorder = recorder
         self._placing = placing
         self._demand = demand
@@ -65,7 +75,7 @@ class Attempts:
         self._hooks = hooks
 
     def begin(self, active: ActiveRun) -> None:
-        """Have a worker compute a run, and record meanwhile that it has begun.
+        """Have a worker compute a run, and record meanwhile, or before, that it has begun.
 
         If the server is killed before that is on the disk, the run still waits in the queue.
         """
@@ -90,36 +100,63 @@ class Attempts:
 
     async def _begin(self, active: ActiveRun) -> None:
         """Record that a run has begun; try again until the disk takes it."""
-        while True:
-            try:
-                active.run = await self._recorder.begin(active.run.id, active.worker.name)
-                break
-            except StorageError as error:
-                _log.error("%s", error)
-                self.disk_fails = True
+        try:
+            while not await self._has_recorded_beginning(active):  # noqa: ASYNC110 - a disk tells nobody
                 await asyncio.sleep(PAUSE)
-        if self.disk_fails:
-            self.disk_fails = False
-            self._hooks.wake()
+        finally:
+            if self.disk_fails:
+                self.disk_fails = False
+                self._hooks.wake()
+
+    async def _has_recorded_beginning(self, active: ActiveRun) -> bool:
+        """Record that a run has begun; return False if the disk does not take it."""
+        try:
+            active.run = await self._recorder.begin(active.run.id, active.worker.name)
+        except StorageError as error:
+            _log.error("%s", error)
+            self.disk_fails = True
+            return False
+        return True
 
     async def _follow(self, active: ActiveRun) -> None:
         """Follow one attempt at a run to its end."""
         run = active.run
         note(run=run.id, worker=active.worker.name)
         try:
+            await self._conclude(active)
+        except LostAttemptError:
+            await self._drop(active)
+        finally:
+            self.active.pop(run.id, None)
+            self._demand.end(run.id)
+            self._hooks.changed(run.owner)
+
+    async def _conclude(self, active: ActiveRun) -> None:
+        """Make the attempt, and record its end, or that the run waits again."""
+        try:
+            if self.claims_first:
+                await active.has_begun()
             await self._attempt(active)
+        except LostAttemptError:
+            raise
         except WorkerLostError as error:
             await self._handle_lost_worker(active, error)
         except NodeGraphError as error:
             await self._recorder.end(await active.settle(), "failed", {"error": error.as_dict()})
         except Exception as error:  # noqa: BLE001 - a run has to end, whatever happens
-            _log.exception("run %s failed in the server itself", run.id)
+            _log.exception("run %s failed in the server itself", active.run.id)
             failure = NodeGraphError(f"{type(error).__name__} in the server.", hint="See its log.")
             await self._recorder.end(await active.settle(), "failed", {"error": failure.as_dict()})
-        finally:
-            self.active.pop(run.id, None)
-            self._demand.end(run.id)
-            self._hooks.changed(run.owner)
+
+    async def _drop(self, active: ActiveRun) -> None:
+        """Leave a run to the server that has it now; pass on that it is to be cancelled."""
+        if active.run.server:  # it had begun here
+            _log.warning("another server has taken the run over", extra={"run": active.run.id})
+        with suppress(WorkerLostError):
+            await active.worker.cancel(active.run.id)
+        if active.cancelled:
+            await self._recorder.cancel(active.run.id)
+        self._hooks.lost(active.run.id)
 
     async def _attempt(self, active: ActiveRun) -> None:
         """Have the worker compute the run; its slot is free before the end is recorded."""
@@ -148,14 +185,16 @@ class Attempts:
             await self._record(active, last)
 
     async def _record(self, active: ActiveRun, reports: Sequence[Report]) -> None:
-        """Record reports of a run, after its beginning; stop the run if it can not begin."""
+        """Record reports of a run, after its beginning; stop the run if that can not be."""
         try:
             await active.has_begun()
+            if active.is_lost:
+                raise LostAttemptError(active.run.id)  # noqa: TRY301 - as the store would
+            await self._recorder.record(active.run, reports)
         except Exception:
             with suppress(WorkerLostError):
                 await active.worker.cancel(active.run.id)
             raise
-        await self._recorder.record(active.run, reports)
 
     async def _handle_lost_worker(self, active: ActiveRun, error: WorkerLostError) -> None:
         """Queue the run of a dead worker again, unless the run has killed too many workers."""

@@ -21,7 +21,7 @@ from server.scheduling.preview_demand import PreviewDemand
 from server.scheduling.recorder import PAUSE, Recorder
 from server.scheduling.scheduler import Assignment
 from server.store.changes import now_ms
-from server.store.runs import Accepted, NewRun, Run, RunFilter
+from server.store.runs import Accepted, Milestone, NewRun, Run, RunFilter
 from server.store.store import Store
 from server.workers.worker import Worker
 
@@ -61,8 +61,11 @@ class Dispatcher:
         self._fresh = FreshRuns()
         self.metrics.watch_queue(lambda: self._queue.depths)
         self._positions = Positions(bus, self._queue)
-        hooks = Hooks(self._add, self._notify_change, self.wake)
-        self._attempts = Attempts(self.recorder, self.placing, PreviewDemand(bus), previews, hooks)
+        self.elsewhere: dict[str, Run] = {}
+        """The runs that other servers compute, by id; none if this server is alone."""
+        self.preview_demand = PreviewDemand(bus)
+        hooks = Hooks(self._add, self._notify_change, self.wake, self._note_lost)
+        self._attempts = Attempts(self.recorder, self.placing, self.preview_demand, previews, hooks)
         self._active = self._attempts.active
         self._withdrawn: set[str] = set()
         """Runs that have left the queue while the store records that they are cancelled."""
@@ -71,8 +74,7 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Go on where the last server stopped: the runs that it was computing run again."""
-        for run in await self.store.runs(RunFilter(states=["running"]), oldest_first=True):
-            await self.store.requeue(run.id, "the server was stopped")
+        await self._recover()
         for run in await self.store.runs(RunFilter(states=["queued"]), oldest_first=True):
             self._add(run)
         self._warn_of_unknown_servers()
@@ -102,22 +104,13 @@ class Dispatcher:
         if self.draining:
             raise DrainingError
         accepted = await self.store.accept(new)
-        run = accepted.run
-        elsewhere = run.id in self._active or run.id in self._withdrawn
-        if run.state == "queued" and not elsewhere:
-            self._add(run)
-        if accepted.event:
-            self._fresh.keep(accepted, new.work)
-            self.recorder.publish(run, [accepted.event])
-            self._notify_change(run.owner)
+        await self._take_in(accepted, new)
         return accepted
 
     async def retry(self, run_id: str) -> Run:
         """Put an unsuccessful run into the queue once more; raises what `Store.retry` raises."""
         run, event = await self.store.retry(run_id)
-        self._add(run)
-        self.recorder.publish(run, [event])
-        self._notify_change(run.owner)
+        await self._take_back(run, event)
         return run
 
     async def cancel(self, run_id: str) -> bool:
@@ -126,13 +119,7 @@ class Dispatcher:
         Raises:
             StorageError: the store could not record it; the run still waits.
         """
-        active = self._active.get(run_id)
-        if active:
-            active.cancelled = True
-            with suppress(WorkerLostError):
-                await active.worker.cancel(run_id)
-            return True
-        return await self.withdraw(run_id)
+        return await self._cancel_active(run_id) or await self.withdraw(run_id)
 
     async def withdraw(self, run_id: str) -> bool:
         """Take a run out of the queue; False if it is not in the queue."""
@@ -165,13 +152,12 @@ class Dispatcher:
         return self._queue.position(run_id) if run and run.owner == owner else None
 
     def active_runs(self) -> list[Run]:
-        """Return the active runs, in the order in which they began."""
-        return [active.run for active in self._active.values()]
+        """Return the active runs, in the order in which they began; then those elsewhere."""
+        return [*(active.run for active in self._active.values()), *self.elsewhere.values()]
 
     def remaining(self, owner: str) -> int:
         """Return the number of an owner's runs that wait or are active."""
-        running = sum(active.run.owner == owner for active in self._active.values())
-        return self._queue.count(owner) + running
+        return self._queue.count(owner) + sum(run.owner == owner for run in self.active_runs())
 
     async def drain(self, seconds: float) -> bool:
         """Accept no more runs and let active ones finish; False if some take longer."""
@@ -209,6 +195,38 @@ class Dispatcher:
             if self.placing.holds_back:
                 asyncio.get_running_loop().call_later(HELD, self.wake)
 
+    async def _recover(self) -> None:
+        """Put the runs that the last server was computing back into the queue."""
+        for run in await self.store.runs(RunFilter(states=["running"]), oldest_first=True):
+            await self.store.requeue(run.id, "the server was stopped")
+
+    async def _take_in(self, accepted: Accepted, new: NewRun, /) -> None:
+        """Put a run that is stored into the queue in memory."""
+        run = accepted.run
+        elsewhere = run.id in self._active or run.id in self._withdrawn
+        if run.state == "queued" and not elsewhere:
+            self._add(run)
+        if accepted.event:
+            self._fresh.keep(accepted, new.work)
+            self.recorder.publish(run, [accepted.event])
+            self._notify_change(run.owner)
+
+    async def _take_back(self, run: Run, event: Milestone, /) -> None:
+        """Put a run that is to be tried again into the queue in memory."""
+        self._add(run)
+        self.recorder.publish(run, [event])
+        self._notify_change(run.owner)
+
+    async def _cancel_active(self, run_id: str) -> bool:
+        """Stop a run that a worker computes; False if none does."""
+        active = self._active.get(run_id)
+        if active is None:
+            return False
+        active.cancelled = True
+        with suppress(WorkerLostError):
+            await active.worker.cancel(run_id)
+        return True
+
     def _pick(self) -> Assignment | None:
         return self.placing.pick(self._active.values())
 
@@ -220,6 +238,10 @@ class Dispatcher:
             run, work = fresh or await self.store.run_with_work(chosen.run)
         except UnknownRunError:  # deleted in the meantime
             self._queue.remove(chosen.run)
+            return
+        if run.state != "queued":  # another server has it
+            self._queue.remove(run.id)
+            self._note_lost(run.id)
             return
         waiting = self._queue.serve(run.id)
         if waiting is None:  # is being cancelled
@@ -238,6 +260,9 @@ class Dispatcher:
 
     def _add(self, run: Run) -> None:
         self._queue.add(queue_entry(run))
+
+    def _note_lost(self, run_id: str) -> None:
+        """Take note that another server has a run; alone, there is none."""
 
     def _warn_of_unknown_servers(self) -> None:
         known = {worker.server for worker in self.workers}

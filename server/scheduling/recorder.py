@@ -3,12 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from server.errors import StorageError
+from server.errors import (
+    LostAttemptError,
+    RunStateError,
+    ServerError,
+    StorageError,
+    UnknownRunError,
+)
 from server.observability.metrics import Metrics
-from server.scheduling.event_bus import Bus, Message
-from server.store.runs import Ending, Milestone, Run, State
+from server.scheduling.event_bus import Message
+from server.store.runs import Attempt, Ending, Milestone, Run, State
 from server.store.store import Store
 from server.workers.worker import Report
 
@@ -17,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 PAUSE = 1.0
 """Seconds until a failed write is tried again."""
-_OVER = ("run_finished", "run_failed", "run_cancelled")
+OVER = ("run_finished", "run_failed", "run_cancelled")
+"""The events that a run ends with."""
 _ENDS: Mapping[State, str] = {
     "succeeded": "run_finished",
     "failed": "run_failed",
@@ -25,37 +32,74 @@ _ENDS: Mapping[State, str] = {
 }
 
 
+class Outlet(Protocol):
+    """Takes what is to be published; the bus is one."""
+
+    @property
+    def idle(self) -> bool:
+        """True if nobody listens."""
+        ...
+
+    def publish_all(self, messages: Sequence[Message]) -> None:
+        """Publish messages about the same run, in order."""
+        ...
+
+
 class Recorder:
     """Takes the reports of workers to the store, and from there to the bus.
 
     Args:
         store: records every event first.
-        bus: publishes it afterwards.
+        outlet: publishes it afterwards.
         metrics: counts nodes and runs.
     """
 
-    def __init__(self, store: Store, bus: Bus, metrics: Metrics) -> None:
+    def __init__(self, store: Store, outlet: Outlet, metrics: Metrics) -> None:
+        self.outlet = outlet
+        self.server = ""
+        """The name of this server among those that share the store; empty if it is alone."""
         self._store = store
-        self._bus = bus
         self._metrics = metrics
 
     async def begin(self, run_id: str, worker: str) -> Run:
         """Record that a worker computes a waiting run, and return the run.
 
         Raises:
-            RunStateError: it does not wait.
+            RunStateError: it does not wait, and this server is alone.
+            LostAttemptError: another server has it, or it is over.
             StorageError: it could not be written.
         """
-        run = await self._store.begin(run_id, worker)
+        try:
+            run = await self._store.begin(run_id, worker, self.server)
+        except (RunStateError, UnknownRunError) as error:
+            if not self.server:
+                raise
+            run = await self._begun_before(run_id, worker, error)
         self._metrics.run_begun(run)
         return run
 
+    async def _begun_before(self, run_id: str, worker: str, error: ServerError) -> Run:
+        """Return a run that was begun here although the reply to that was lost."""
+        run = await self._store.find(run_id)
+        mine = ("running", worker, self.server)
+        if run is None or (run.state, run.worker, run.server) != mine:
+            raise LostAttemptError(run_id) from error
+        return run
+
+    async def cancel(self, run_id: str) -> None:
+        """Cancel a run wherever it is; try again until the disk takes it."""
+        await _retry_until_stored(lambda: self._store.cancel(run_id))
+
     async def record(self, run: Run, reports: Sequence[Report]) -> None:
-        """Store the reports that are kept, then publish all of them in order."""
+        """Store the reports that are kept, then publish all of them in order.
+
+        Raises:
+            LostAttemptError: another server has taken the run over; nothing was changed.
+        """
         kept = [
             (report.name, report.data)
             for report in reports
-            if not report.transient and report.name not in (*_OVER, "done")
+            if not report.transient and report.name not in (*OVER, "done")
         ]
         done = reports[-1].data if reports[-1].name == "done" else None
         ending = _ending(done["state"], done) if done else None
@@ -63,14 +107,19 @@ class Recorder:
         for report in reports:
             if report.name == "node_finished":
                 self._metrics.node_finished(report.data["type_name"], report.data["seconds"])
-        if not self._bus.idle:
-            self._bus.publish_all(list(_messages(run, reports, milestones)))
-        self._publish_end(ended)
+        if not self.outlet.idle:
+            self.outlet.publish_all(list(_messages(run, reports, milestones)))
+        self.note_end(ended)
 
     async def end(self, run: Run, state: State, data: Mapping[str, Any] | None = None) -> None:
-        """Record the end of a run; try again until the disk takes it."""
+        """Record the end of a run; try again until the disk takes it.
+
+        Raises:
+            LostAttemptError: another server has taken the run over; nothing was changed.
+        """
         ending = _ending(state, data or {})
-        self._publish_end(await _retry_until_stored(lambda: self._store.end(run.id, ending)))
+        attempt = self._attempt(run)
+        self.note_end(await _retry_until_stored(lambda: self._store.end(run.id, ending, attempt)))
 
     async def end_once(self, run_id: str, state: State) -> None:
         """Record the end of a run; try only once.
@@ -78,29 +127,37 @@ class Recorder:
         Raises:
             StorageError: it could not be written.
         """
-        self._publish_end(await self._store.end(run_id, _ending(state, {})))
+        self.note_end(await self._store.end(run_id, _ending(state, {})))
 
     async def requeue(self, run: Run, reason: str, *, suspect: bool, charged: bool) -> Run:
         """Put a run back into the queue and return it; see `Store.requeue`."""
+        attempt = self._attempt(run)
         again, event = await _retry_until_stored(
-            lambda: self._store.requeue(run.id, reason, suspect=suspect, charged=charged)
+            lambda: self._store.requeue(
+                run.id, reason, suspect=suspect, charged=charged, attempt=attempt
+            )
         )
         self.publish(again, [event])
         return again
 
     def publish(self, run: Run, milestones: Collection[Milestone]) -> None:
         """Publish events that are stored."""
-        if not self._bus.idle:
-            self._bus.publish_all([_message(run, event) for event in milestones])
+        if not self.outlet.idle:
+            self.outlet.publish_all([milestone_message(run, event) for event in milestones])
 
     async def _write(
         self, run: Run, kept: Sequence[tuple[str, Mapping[str, Any]]], ending: Ending | None
     ) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
         if not kept and ending is None:
             return [], None
-        return await self._store.report(run.id, kept, ending)
+        return await self._store.report(run.id, kept, ending, self._attempt(run))
 
-    def _publish_end(self, ended: tuple[Run, Milestone] | None) -> None:
+    def _attempt(self, run: Run) -> Attempt | None:
+        """Return the attempt that a report has to be of; None if no other server can have it."""
+        return run.attempt if self.server else None
+
+    def note_end(self, ended: tuple[Run, Milestone] | None) -> None:
+        """Count, log and publish the end of a run that is stored; None is no end."""
         if ended:
             run, last = ended
             self._metrics.run_ended(run)
@@ -117,11 +174,12 @@ def _messages(
     for report in reports:
         if report.transient:
             yield Message(report.name, *about, data=report.data, payload=report.payload)
-        elif report.name not in (*_OVER, "done") and (event := next(following, None)):
-            yield _message(run, event)
+        elif report.name not in (*OVER, "done") and (event := next(following, None)):
+            yield milestone_message(run, event)
 
 
-def _message(run: Run, event: Milestone) -> Message:
+def milestone_message(run: Run, event: Milestone) -> Message:
+    """Return a stored event of a run as a message."""
     data = {**event.data, "time_ms": event.time_ms}
     return Message(event.name, run.id, run.client, run.owner, event.id, event.sequence, data)
 

@@ -43,6 +43,12 @@ class Deliveries:
             lambda db: [_delivery(row) for row in db.execute(sql, (limit,))]
         )
 
+    async def claim(self, delivery: Delivery, until_ms: int) -> bool:
+        """Have other servers leave a message alone until a time; False if one has claimed it."""
+        sql = "UPDATE deliveries SET due_ms = ? WHERE id = ? AND due_ms = ?"
+        values = (until_ms, delivery.id, delivery.due_ms)
+        return await self._database.write(lambda db: bool(db.execute(sql, values).rowcount))
+
     async def postpone(self, delivery: str, due_ms: int) -> None:
         """Count a failed attempt and set the time of the next."""
         sql = "UPDATE deliveries SET failures = failures + 1, due_ms = ? WHERE id = ?"

@@ -20,6 +20,8 @@ PAUSES = (1, 5, 30, 120, 600, 3600, 4 * 3600, 12 * 3600)
 """Seconds to wait after each failed attempt; after one more failure the message is given up."""
 _AT_ONCE = 32
 _TIMEOUT = 10.0
+_CLAIM = 30.0
+"""Seconds after which another server may send a message that this one began to send."""
 _LONGEST_SLEEP = 60.0
 _GONE = 410
 
@@ -31,9 +33,13 @@ class Webhooks:
         deliveries: the messages that wait.
         targets: the allowed hosts.
         signer: signs the messages.
+        shared: True if other servers send the same messages; then each is claimed first.
     """
 
-    def __init__(self, deliveries: Deliveries, targets: Targets, signer: Signer) -> None:
+    def __init__(
+        self, deliveries: Deliveries, targets: Targets, signer: Signer, *, shared: bool = False
+    ) -> None:
+        self._shared = shared
         self.targets = targets
         self._deliveries = deliveries
         self._signer = signer
@@ -82,6 +88,9 @@ class Webhooks:
 
     async def _send(self, session: ClientSession, delivery: Delivery) -> None:
         try:
+            until = now_ms() + int(_CLAIM * 1000)
+            if self._shared and not await self._deliveries.claim(delivery, until):
+                return
             reason, final = await self._deliver(session, delivery)
             await self._settle(delivery, reason, final=final)
         except StorageError as error:

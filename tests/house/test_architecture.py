@@ -56,7 +56,6 @@ SHORT_FILES = {
     "server/api/v1/schema/paths.py": "the server's start imports it, but no handler",
     "server/pictures/program.py": "the main loop of a process of its own",
     "server/scheduling/active_run.py": "the dispatcher and placing share it",
-    "server/workers/file_names.py": "the server's end of what workers ask in file_numbers.py",
     "server/store/postgres/migrations/version_6.py": "each version of the tables is a file",
     "server/store/postgres/tables.py": "the migrations share it",
     "server/workers/comfyui/scripts.py": "each list that another server gives is read in a file",

@@ -1,0 +1,1 @@
+"""Several servers over one queue: events, progress, cancelling and leases between processes."""
