@@ -107,7 +107,7 @@ def test_messages_progress_and_previews_come_through_the_other_server(pair, far)
 
 
 def test_a_stream_of_events_goes_on_at_the_other_server(far):
-    run, _, other, _ = far(watched(), client_id="s")
+    run, near, other, _ = far(watched(), client_id="s")
     first = [(n, name) for n, name, _ in stream(near, run, limit=500) if n is not None]
     rest = [(n, name) for n, name, _ in stream(other, run, first[-1][0]) if n is not None]
     passing = [name for n, name, _ in stream(other, run) if n is None]
