@@ -360,10 +360,10 @@ def test_a_run_that_can_not_be_begun_holds_nobody_up(path):
         async with House(path, Scripted()) as house:
             begin = house.store.begin
 
-            async def fails(run_id, *where):
+            async def fails(run_id, worker, server=""):
                 if run_id == "odd":
                     raise LookupError(run_id)
-                return await begin(run_id, *where)
+                return await begin(run_id, worker, server)
 
             house.store.begin = fails
             await house.submit("odd")
@@ -416,9 +416,9 @@ def test_nothing_of_a_run_is_recorded_before_its_beginning(path):
         async with House(path, worker := Scripted()) as house:
             begin, may_begin = house.store.begin, asyncio.Event()
 
-            async def slow(run_id, *where):
+            async def slow(run_id, worker, server=""):
                 await may_begin.wait()
-                return await begin(run_id, *where)
+                return await begin(run_id, worker, server)
 
             house.store.begin = slow
             await house.submit("a")
@@ -443,11 +443,11 @@ def test_while_the_disk_takes_no_beginnings_no_further_run_is_begun(path, monkey
         async with House(path, worker := Scripted(slots=2)) as house:
             begin, tries = house.store.begin, []
 
-            async def fails(run_id, *where):
+            async def fails(run_id, worker, server=""):
                 tries.append(run_id)
                 if len(tries) < 4:
                     raise StorageError(run_id)
-                return await begin(run_id, *where)
+                return await begin(run_id, worker, server)
 
             house.store.begin = fails
             await house.submit("a")
@@ -471,9 +471,9 @@ def test_a_run_that_dies_with_its_worker_before_its_beginning_is_written_runs_ag
         async with House(path, worker) as house:
             begin = house.store.begin
 
-            async def slow(run_id, *where):
+            async def slow(run_id, worker, server=""):
                 await asyncio.sleep(0.05)
-                return await begin(run_id, *where)
+                return await begin(run_id, worker, server)
 
             house.store.begin = slow
             await house.submit("a")
