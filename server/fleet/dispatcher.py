@@ -29,7 +29,7 @@ class Ties:
     begun: Callable[[Run], None]
     """Called with a run that another server has begun."""
     works: Sequence[Callable[[], Coroutine[Any, Any, None]]]
-    """What goes on as long as the server runs."""
+    """The works that go on as long as the server runs."""
 
 
 class FleetDispatcher(Dispatcher):

@@ -44,7 +44,7 @@ def join_fleet(dispatcher: FleetDispatcher, seat: Seat) -> None:
 
 
 class _Line:
-    """What a server hears of others and tells them.
+    """The line to other servers: hears of them and tells them.
 
     Args:
         dispatcher: the server's.
