@@ -97,7 +97,7 @@ class Notice:
     event: int = 0
     """The id of the newest event, if some were added."""
     payload: str = ""
-    """What it said, and is not kept."""
+    """The text that it sent, which is not kept."""
 
 
 @dataclass(slots=True)
