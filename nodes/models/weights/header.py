@@ -90,7 +90,7 @@ def read_headers(path: Path, files: Sequence[Path]) -> Header:
     metadata: dict[str, str] = {}
     formats: dict[str, LayerFormat] = {}
     for file in files:
-        header = _stored_header(file)
+        header = stored_header(file)
         tensors |= header.tensors
         metadata |= header.metadata
         formats |= parse_markers(file, header.metadata, _marker_texts(header))
@@ -111,7 +111,7 @@ def _marker_texts(header: Header) -> dict[str, bytes]:
     return texts
 
 
-def _stored_header(path: Path) -> Header:
+def stored_header(path: Path) -> Header:
     """Return the header as the file has it, every tensor for itself."""
     size = path.stat().st_size
     if is_gguf(path):

@@ -9,8 +9,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nodes.models.weights.errors import WeightFileError
-from nodes.models.weights.gguf_tensors import open_gguf
 from nodes.models.weights.header import is_gguf
+from nodes.models.weights.mapped_tensors import map_gguf, map_safetensors
 from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.tensor_info import TensorInfo
 
@@ -44,12 +44,14 @@ def open_tensors(path: Path) -> AbstractContextManager[TensorFile]:
         WeightFileError: its tensors overlap, or leave gaps.
     """
     if is_gguf(path):
-        return open_gguf(path)
+        return map_gguf(path)
     open_file = cast("Callable[..., AbstractContextManager[TensorFile]]", safe_open)
     try:
         return open_file(str(path), framework="pt", device="cpu")
     except SafetensorError as error:
         raise WeightFileError(path, str(error), code="not_safetensors") from error
+    except RuntimeError:  # torch's: it is too large to be mapped at once
+        return map_safetensors(path)
 
 
 class TensorFiles:

@@ -1,7 +1,12 @@
-"""The tensors of a GGUF file, one at a time; on the CPU views of the mapped file."""
+"""The tensors of a weights file, mapped one by one; on the CPU views of the file.
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+Those of GGUF files are, which the library of safetensors does not read, and those of safetensors
+files that are larger than the machine's memory: Linux refuses to map so much at once if it may be
+written to, as torch wants.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nodes.models.weights.errors import WeightFileError
 from nodes.models.weights.formats.gguf import BLOCKS, Entry, read_gguf
+from nodes.models.weights.header import stored_header
 from nodes.models.weights.stored_bytes import DTYPES, stored_rows, tensor_of
 
 
 @dataclass(frozen=True, slots=True)
-class GgufTensors:
+class MappedTensors:
     """An open file; see `nodes.models.weights.reader.TensorFile`."""
 
     path: Path
@@ -23,15 +30,22 @@ class GgufTensors:
 
     def get_tensor(self, name: str) -> Tensor:
         """Return one tensor, a `QuantizedTensor` if its type is a quantized one."""
-        return _read(self.path, self.entries[name])
+        return _read(self.path, self._entry(name))
 
-    def get_slice(self, name: str) -> "GgufRows":
+    def get_slice(self, name: str) -> "MappedRows":
         """Return the rows of one tensor, to be read when they are asked for."""
-        return GgufRows(self.path, self.entries[name])
+        return MappedRows(self.path, self._entry(name))
+
+    def _entry(self, name: str) -> Entry:
+        entry = self.entries[name]
+        if entry.kind not in DTYPES and entry.kind not in BLOCKS:
+            reason = f"its tensor {entry.name!r} is of type {entry.kind}, which is not read here"
+            raise WeightFileError(self.path, reason, code="not_safetensors")
+        return entry
 
 
 @dataclass(frozen=True, slots=True)
-class GgufRows:
+class MappedRows:
     """The rows of a tensor; see `nodes.models.weights.reader.TensorRows`."""
 
     path: Path
@@ -51,10 +65,21 @@ class GgufRows:
         )
 
 
-@contextmanager
-def open_gguf(path: Path) -> Generator[GgufTensors]:
-    """Open a file whose header has been checked; tensors may outlive the block."""
-    yield GgufTensors(path, {entry.name: entry for entry in read_gguf(path)[0].values()})
+def map_gguf(path: Path) -> AbstractContextManager[MappedTensors]:
+    """Open a GGUF file whose header has been checked; tensors may outlive the block."""
+    return _by_name(path, read_gguf(path)[0].values())
+
+
+def map_safetensors(path: Path) -> AbstractContextManager[MappedTensors]:
+    """Open a safetensors file whose header has been checked; tensors may outlive the block."""
+    infos = stored_header(path).tensors.values()
+    return _by_name(
+        path, (Entry(each.name, each.dtype, each.shape, each.start, each.nbytes) for each in infos)
+    )
+
+
+def _by_name(path: Path, entries: Iterable[Entry]) -> AbstractContextManager[MappedTensors]:
+    return nullcontext(MappedTensors(path, {entry.name: entry for entry in entries}))
 
 
 def _read(path: Path, entry: Entry) -> Tensor:
