@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nodes.models.families.base.encoder_keys import clip_table, open_clip_table, t5_table
-from nodes.models.families.base.language_models import HEAD, language_table, plain_table
+from nodes.models.families.base.language_models import HEAD, head_table, language_table, plain_table
 from nodes.models.families.base.language_vision import VISION
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
@@ -34,7 +34,7 @@ from nodes.models.families.denoisers.qwen_image21 import qwen_image21_table
 from nodes.models.families.denoisers.sd3 import mmdit_table
 from nodes.models.families.denoisers.z_image import z_image_table
 from nodes.models.networks.factory import skeleton
-from nodes.models.weights.key_table import Source
+from nodes.models.weights.key_table import Source, identity_table
 
 _BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1}
 _CROSS = "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
@@ -51,6 +51,11 @@ _SD21 = {
     "cross_attention_dim": 1024,
     "use_linear_projection": True,
     "attention_head_dim": [5, 10, 20, 20],
+}
+_LOTUS = {
+    **_SD21,
+    "class_embed_type": "projection",
+    "projection_class_embeddings_input_dim": 4,
 }
 _SIZES = {"addition_embed_type": "text_time", "addition_time_embed_dim": 256}
 _SDXL = {
@@ -158,6 +163,12 @@ _QWEN2_5_VL: dict[str, Any] = {
 _QWEN_IMAGE: dict[str, Any] = {
     "in_channels": 64, "out_channels": 16, "num_layers": 60, "attention_head_dim": 128,
     "num_attention_heads": 24, "joint_attention_dim": 3584, "axes_dims_rope": [16, 56, 56],
+}  # fmt: skip
+_QWEN_IMAGE_LAYERED = {**_QWEN_IMAGE, "use_additional_t_cond": True, "use_layer3d_rope": True}
+_BLOCKWISE: dict[str, Any] = {"blocks": 60, "channels": 16, "width": 3072}
+_MISTRAL3: dict[str, Any] = {
+    "vocab_size": 131072, "hidden_size": 5120, "intermediate_size": 32768, "num_hidden_layers": 40,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
 }  # fmt: skip
 _QWEN3_06B = {
     **_QWEN3_4B,
@@ -357,6 +368,7 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
     "flux2_klein_4b": (_flux2(_KLEIN_4B),),
     "flux2_klein_9b": (_flux2(_KLEIN_9B),),
     "flux2_dev": (_flux2(_FLUX2),),
+    "mistral3_24b": (Part("mistral3", _MISTRAL3, "", language_table),),
     "qwen3_8b": (_qwen3("", _QWEN3_8B),),
     "z_image": (_z_image(""),),
     "z_image_whole": (_z_image(UNET_PREFIX), _LATENT16, _qwen3(_TEXT.format("qwen3_4b"))),
@@ -366,6 +378,10 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
         _qwen_image(UNET_PREFIX),
         Part("wan_vae", _WAN_VAE, VAE_PREFIX, wan_vae_table),
         _qwen2_5_vl(_TEXT.format("qwen25_7b")),
+    ),
+    "qwen_image_layered": (Part("qwen_image", _QWEN_IMAGE_LAYERED, "", qwen_image_table),),
+    "qwen_image_blockwise": (
+        Part("qwen_image_blockwise_controlnet", _BLOCKWISE, "", identity_table),
     ),
     "qwen2_5_vl_7b": (_qwen2_5_vl(""),),
     "qwen2_5_vl_vision": (_vision("qwen2_5_vl_vision", _QWEN2_5_VISION),),
@@ -386,7 +402,7 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
     "qwen3_vl_8b": (_qwen3_vl(""),),
     "qwen3_5_9b": (
         Part("qwen3_5", _QWEN3_5_9B, "", language_table),
-        Part("word_head", {"words": 248320, "width": 4096}, HEAD, plain_table),
+        Part("word_head", {"words": 248320, "width": 4096}, HEAD, head_table),
     ),
     "qwen3_5_vision": (_vision("qwen3_5_vision", _QWEN3_5_VISION),),
     "flux3": (_flux3(""),),
@@ -406,6 +422,7 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
         Part("wan_vae", _WAN_VAE, VAE_PREFIX, wan_vae_table),
         _qwen3_vl(_TEXT.format("qwen3vl_4b"), _QWEN3_VL_4B),
     ),
+    "lotus": (Part("lotus", _LOTUS, UNET_PREFIX, unet_table),),
     "chroma": (Part("chroma", _CHROMA, "", chroma_table),),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),

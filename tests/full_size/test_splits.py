@@ -17,6 +17,8 @@ NAMES = (
     "flux_dev",
     "chroma",
     "t5xxl",
+    "flux2_klein_4b",
+    "flux2_klein_9b",
     "flux2_dev",
     "qwen3_8b",
     "z_image",

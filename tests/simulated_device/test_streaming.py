@@ -18,7 +18,7 @@ from tests.tiny_models.checkpoints import write
 from tests.tiny_models.samplable import samplable
 
 MIB = 1 << 20
-FAMILIES = ("sd15", "sd21", "sdxl", "refiner", "sd3", "flux", "schnell", "flux3")
+FAMILIES = ("sd15", "sd21", "sdxl", "refiner", "sd3", "flux", "schnell", "flux2", "flux3")
 SHARES = (0.6, 0.3, 0.15)
 
 

@@ -48,5 +48,9 @@ def test_a_text_is_that_of_the_cpu_and_leaves_nothing_behind(
     assert writer.encoder.network.placement.device.type == "simulated"
     assert first == again == expected
     assert simulated.live_bytes() == before
-    writer.encoder.network.resize(writer.encoder.network.least_bytes)
+    head = writer.encoder.head
+    assert head
+    for network in (writer.encoder.network, head):
+        network.resize(network.least_bytes)
     assert written(writer) == expected
+    assert 0 < head.held_bytes < head.nbytes() / 8

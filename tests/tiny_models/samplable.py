@@ -20,12 +20,18 @@ from tests.tiny_models.checkpoints import (
 )
 from tests.tiny_models.handles import opened
 from tests.tiny_models.random_weights import Draw, Tensors
-from tests.tiny_models.transformer_networks import flux3
+from tests.tiny_models.transformer_networks import flux2, flux3
 
 
 def _flux3() -> Tensors:
     draw = Draw(28)
     flux3(draw, text=128, jumps=True)
+    return draw.tensors
+
+
+def _flux2() -> Tensors:
+    draw = Draw(27)
+    flux2(draw, text=128)
     return draw.tensors
 
 
@@ -37,6 +43,7 @@ _MAKERS = {
     "sd3": (small_sd3, 128, 128),
     "flux": (small_flux, 64, 64),
     "schnell": (partial(small_flux, guidance=False), 64, 64),
+    "flux2": (_flux2, 128, None),
     "flux3": (_flux3, 128, None),
 }
 

@@ -22,6 +22,8 @@ class Parts:
     """The names of embeddings whose rows may be looked up on the host."""
     seldom: tuple[str, ...] = ()
     """Patterns of names of modules that are seldom called."""
+    divisible: tuple[str, ...] = ()
+    """Patterns of names of attentions whose layers are called, and not read by name."""
 
 
 EVERY_PART = Parts()
@@ -108,10 +110,20 @@ class _Finder:
             return None
         keys = tuple(self._keys(module, name))
         flat = sum(align(self.sizes[key]) for key in keys)
-        if not keys or (flat > self.largest and not _is_whole(module)):
+        if not keys or (flat > self.largest and not self._is_whole(module, name)):
             return None
         own = sum(self.sizes[key] for key in keys)
         return Unit(name, keys, own, flat, is_seldom)
+
+    def _is_whole(self, module: nn.Module, name: str) -> bool:
+        """Return True for a module that is not taken apart.
+
+        An attention's layers may be read by name: by its processor, or by torch's own `forward`.
+        """
+        if not any(True for _ in module.children()):
+            return True
+        is_attention = type(module).__name__.endswith("Attention")
+        return is_attention and not _matches(name, self.parts.divisible)
 
     def _has_seldom(self, module: nn.Module, name: str) -> bool:
         """Return True if something in a module is called less often than the module."""
@@ -129,14 +141,6 @@ class _Finder:
         prefix = f"{name}." if name else ""
         own = (*module._parameters, *module._buffers)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         return [key for each in own if (key := prefix + each) in self.sizes]
-
-
-def _is_whole(module: nn.Module) -> bool:
-    """Return True for a module that is not taken apart.
-
-    An attention's layers are read by name: by its processor, or by torch's own `forward`.
-    """
-    return type(module).__name__.endswith("Attention") or not any(True for _ in module.children())
 
 
 def _children(module: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -193,7 +193,8 @@ def see_and_write(writer, row):
     model: Any = Qwen2_5_VLForConditionalGeneration(made).eval()
     model.model.language_model.load_state_dict(writer.encoder.network.module().state_dict())
     model.model.visual.load_state_dict(writer.encoder.vision.module().state_dict())
-    model.lm_head.load_state_dict(writer.encoder.head.module().state_dict())
+    parts = writer.encoder.head.module().state_dict().values()
+    model.lm_head.load_state_dict({"weight": torch.cat(tuple(parts))})
     (seen,) = {token.picture for token in row if token.picture}
     assert isinstance(seen, PixelPatches)
     grid = torch.tensor([[1, seen.rows * seen.merge, seen.columns * seen.merge]])

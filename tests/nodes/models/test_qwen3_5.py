@@ -188,7 +188,8 @@ def see_and_write(writer, row):
     model: Any = Qwen3_5ForConditionalGeneration(made).eval()
     model.model.language_model.load_state_dict(encoder.network.module().state_dict())
     model.model.visual.load_state_dict(encoder.vision.module().state_dict())
-    model.lm_head.load_state_dict(encoder.head.module().state_dict())
+    parts = encoder.head.module().state_dict().values()
+    model.lm_head.load_state_dict({"weight": torch.cat(tuple(parts))})
     (seen,) = {token.picture for token in row if token.picture}
     assert isinstance(seen, PixelPatches)
     ids = [token.id for token in row]

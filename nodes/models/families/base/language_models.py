@@ -7,6 +7,7 @@ lie alone, below `text_encoders.<name>.transformer.` in a checkpoint, or in a fo
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from typing import cast
 
@@ -147,8 +148,20 @@ def language_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
     return {key: Source(prefix + (key if key.startswith(beside) else ROOT + key)) for key in keys}
 
 
+def head_parts(words: int) -> int:
+    """Return the number of equal parts that a head's words are in."""
+    return next(count for count in (16, 8, 4, 2, 1) if words % count == 0)
+
+
+def head_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """Return the key table of a head, whose parts are rows of one matrix."""
+    parts = tuple(keys)
+    source = Source(f"{prefix}weight", slots=len(parts))
+    return {key: replace(source, slot=number) for number, key in enumerate(parts)}
+
+
 def plain_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """Return the key table of a vision encoder or a head alone, whose prefix is all of theirs."""
+    """Return the key table of a vision encoder alone, whose prefix is that of all its keys."""
     return {key: Source(prefix + key) for key in keys}
 
 

@@ -23,6 +23,7 @@ from nodes.models.families.base.language_models import (
     HEAD,
     brought_tokenizer,
     find_language_model,
+    head_table,
     language_model_names,
     language_table,
     plain_table,
@@ -197,7 +198,7 @@ def _head(header: Header, root: str, name: EncoderName) -> NetworkSpec | None:
         return None
     words, width = header.shape(f"{root}weight")
     return NetworkSpec(
-        "word_head", f"{name}.head", {"words": words, "width": width}, root, plain_table
+        "word_head", f"{name}.head", {"words": words, "width": width}, root, head_table
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from nodes.models.families.base.language_models import head_parts
 from nodes.models.families.base.language_records import LANGUAGE_MODELS, LanguageModel
 from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
 from nodes.models.networks.base.pictures import TextPictures
@@ -208,8 +209,30 @@ def _head_builder() -> Build:
     return _head
 
 
+class WordHead(nn.Module):
+    """A linear layer from the states of a token to a score of each word that may follow.
+
+    It consists of several, each for a part of the words, as it may be too large for the device as a
+    whole.
+
+    Args:
+        width: of the states.
+        words: their number.
+    """
+
+    def __init__(self, width: int, words: int) -> None:
+        super().__init__()
+        count = head_parts(words)
+        layers = (nn.Linear(width, words // count, bias=False) for _ in range(count))
+        self.parts = nn.ModuleList(layers)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the scores: [rows, words] of [rows, width]."""
+        return torch.cat([part(states) for part in self.parts], dim=-1)
+
+
 def _head(config: dict[str, Any]) -> nn.Module:
-    return nn.Linear(config["width"], config["words"], bias=False)
+    return WordHead(**config)
 
 
 HEAD = NetworkClass(
@@ -220,6 +243,6 @@ HEAD = NetworkClass(
     without_bfloat16=torch.float32,
     keeps_quantized=True,
 )
-"""A linear layer from the states of a token to a score of each word that may follow."""
+"""See `WordHead`."""
 NETWORKS = (*(network_of(record) for record in LANGUAGE_MODELS), HEAD)
 """The classes of all records."""

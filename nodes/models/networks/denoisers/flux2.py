@@ -25,6 +25,7 @@ from nodes.models.networks.base.reference_latents import Start, name_references,
 from nodes.models.networks.base.text_inputs import text
 from nodes.models.networks.denoisers.flux import GUIDANCE
 from nodes.models.networks.modifiers.compiled import COMPILED
+from nodes.models.residency.units import Parts
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
@@ -360,4 +361,5 @@ NETWORK = NetworkClass(
     half_dtype=torch.bfloat16,  # its numbers grow too large for float16
     keeps_quantized=True,
     repeated_blocks=("Flux2TransformerBlock", "Flux2SingleTransformerBlock"),
+    parts=Parts(divisible=("*.attn",)),  # as two of them are 13 % of klein 4B
 )
