@@ -11,7 +11,7 @@ from server.errors import UnknownRunError
 from server.scheduling.dispatcher import Dispatcher
 from server.scheduling.event_bus import Bus, Message, Subscriber
 from server.store.runs import ALL_RUNS, Accepted, Milestone, NewRun, Run, RunFilter, Work
-from server.store.store import NO_LIMIT, Store
+from server.store.store import Store
 from server.workers.worker import Worker
 
 
@@ -86,7 +86,7 @@ class OwnStore:
 
     async def all_events(self, run_id: str) -> list[Milestone]:
         """Return every event of a run, in order."""
-        return await self.events(run_id, limit=NO_LIMIT)
+        return await self.events(run_id, limit=-1)
 
     async def forget(self, run_ids: Iterable[str] | None = None) -> list[str]:
         """Delete finished runs of the owner, all of them if None; return the ids of the deleted."""
