@@ -5,11 +5,13 @@ import subprocess
 import sys
 import threading
 
+import psycopg
 import pytest
 
 from nodegraph.errors import SettingsError
 from server.errors import NewerStoreError, StorageError
 from server.store.postgres import database as postgres_database
+from server.store.postgres.connection import PostgresConnection
 from server.store.postgres.migrate import migrate
 from server.store.runs import Ending, NewRun, Work
 from server.store.schema import VERSION
@@ -279,6 +281,31 @@ def test_a_lost_answer_to_a_commit_is_asked_for_again(url, rounds):
     counts = "SELECT DISTINCT count(*) FROM events GROUP BY run"
     assert postgres.ask(url, counts) == [(3,)]
     assert postgres.ask(url, "SELECT DISTINCT attempts, state FROM runs") == [(1, "succeeded")]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_after_a_lost_answer_what_is_said_is_what_was_committed(stores, monkeypatch, committed):
+    execute, cuts = PostgresConnection.execute, ["one"]
+
+    def lossy(connection, sql, values=(), /):
+        if sql != "COMMIT" or not cuts:
+            return execute(connection, sql, values)
+        cuts.clear()
+        if committed:
+            execute(connection, sql, values)
+        connection.raw.close()
+        message = "the answer is lost"
+        raise psycopg.OperationalError(message)
+
+    async def scenario():
+        results = await asyncio.gather(stores[0].accept(new("a")), return_exceptions=True)
+        await stores[0].accept(new("b"))
+        return results, [run.id for run in await stores[1].runs()]
+
+    monkeypatch.setattr(PostgresConnection, "execute", lossy)
+    (result,), runs = asyncio.run(scenario())
+    assert isinstance(result, StorageError) is not committed
+    assert runs == (["b", "a"] if committed else ["b"])
 
 
 def test_a_restart_of_postgres_in_the_midst_of_writes_loses_and_doubles_nothing():
