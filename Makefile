@@ -9,7 +9,7 @@ COMPILE := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -qq -j 0
 # tests of one file run in one process, or its servers and models are made twice.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-all lint types unit browser compiler catalog clean
+.PHONY: demo test test-all test-deploy lint types unit browser compiler catalog locks sbom clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/nodegraph run workflows/txt2img.json --output-dir output
@@ -31,7 +31,7 @@ unit: $(VENV)/.installed-dev browser compiler
 # The slow half too: every reference case, full soak runs.
 test-all: $(VENV)/.installed-dev browser compiler
 	@$(COMPILE) nodegraph nodes server workflows
-	$(PYTEST) -m "not gpu and not weights"
+	$(PYTEST) -m "not gpu and not weights and not deploy"
 
 # The editor is tested in Chromium; where that can not be installed, those tests are skipped.
 browser:
@@ -62,5 +62,42 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(COMPILE) $(VENV)/lib >/dev/null || true
 	@touch $@
 
+# What checks and makes the files of deploy/: in a venv of its own, for these tools want other versions.
+DEPLOY := .venv-deploy
+UV := $(DEPLOY)/bin/uv
+
+# The files of deploy/ by the tools of their formats, and whether those find planted mistakes.
+test-deploy: $(DEPLOY)/.installed
+	$(DEPLOY)/bin/python -m pytest -c tests/deploy/checkers/pytest.ini --rootdir . tests/deploy/checkers
+
+# The wheels of the images, by version and hash. The CPU build of torch is on PyTorch's own index;
+# TORCH_CPU names another place for it: `make locks TORCH_CPU="--find-links FOLDER"`.
+IMAGE_EXTRAS := ui video postgres
+TORCH_CPU ?= --extra-index-url https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
+LOCK = $(UV) pip compile -q --generate-hashes --no-annotate --custom-compile-command "make locks" \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_28
+LOCKED := deploy/docker/requirements
+
+locks: $(DEPLOY)/.installed
+	$(LOCK) pyproject.toml $(IMAGE_EXTRAS:%=--extra %) -c constraints.txt -o $(LOCKED)/cuda.txt
+	sed -n 's/^torch==.*/&+cpu/p' constraints.txt | $(LOCK) pyproject.toml - $(IMAGE_EXTRAS:%=--extra %) \
+		-c constraints.txt $(TORCH_CPU) -o $(LOCKED)/cpu.txt
+	echo hatchling | $(LOCK) - -o $(LOCKED)/build.txt
+	$(UV) pip compile -q --no-annotate --custom-compile-command "make locks" --python-version 3.11 \
+		tests/deploy/checkers/requirements.in -o tests/deploy/checkers/requirements.txt
+
+# The third parties: every package that constraints.txt pins, with its licence, as CycloneDX.
+sbom: $(DEPLOY)/.installed
+	$(UV) venv -q --clear --python $(PYTHON) build/sbom
+	$(UV) pip install -q --python build/sbom/bin/python --no-deps $(TORCH_CPU) -r constraints.txt
+	$(UV) tool run -q --from cyclonedx-bom==7.5.0 cyclonedx-py environment --pyproject pyproject.toml \
+		--output-reproducible --sv 1.6 -o deploy/sbom/packages.cdx.json build/sbom/bin/python
+
+$(DEPLOY)/.installed: tests/deploy/checkers/requirements.txt
+	@$(PYTHON) -m venv $(DEPLOY)
+	@$(DEPLOY)/bin/python -m pip --disable-pip-version-check -q install $$(grep ^uv== $<)
+	@$(UV) pip sync -q --python $(DEPLOY)/bin/python $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEPLOY) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -13,6 +13,8 @@ SHIPPED = ("nodegraph", "nodes", "server", "training", "benchmarks")
 OURS = {*SHIPPED, "tests"}
 DRIVERS = ROOT / "tests/clients/drivers"
 """Run in environments of their own, which hold the client libraries."""
+CHECKERS = ROOT / "tests/deploy/checkers"
+"""Run in an environment of their own, too: the packages of its requirements.txt."""
 PACKS = "packs for ComfyUI import it"
 NOT_IMPORTED = {
     "basedpyright": "`make test` runs it",
@@ -67,7 +69,9 @@ def test_a_package_is_known_by_the_modules_it_brings():
 @cache
 def imported(room):
     """The distributions whose modules the files of a room import."""
-    files = (path for path in (ROOT / room).rglob("*.py") if DRIVERS not in path.parents)
+    files = (
+        path for path in (ROOT / room).rglob("*.py") if not {DRIVERS, CHECKERS} & {*path.parents}
+    )
     return {name for path in files for name in distributions_of(path.read_text())}
 
 

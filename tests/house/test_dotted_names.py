@@ -22,6 +22,8 @@ NOT_KEPT = {"training/runs": "the trainer makes it"}
 FILE = re.compile(r"\.(lock|md|pid|py|toml)$")
 OTHERS = {
     "nodegraph.verbose": "a key of click's",
+    "nodegraph:cpu": "an image of deploy/docker",
+    "nodegraph:cuda": "likewise",
     "nodes.LoraLoader": "ComfyUI's class",
     "server.PromptServer": "ComfyUI's class",
     "server.access": "the logger of the access log",
