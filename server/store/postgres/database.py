@@ -177,15 +177,17 @@ class PostgresDatabase(Database):
     def _refuse_waiting(self, reason: str) -> bool:
         """Refuse the changes that wait; return False if the database is to be closed."""
         refused: list[Change] = []
-        while not self._changes.empty():
+        closing = False
+        while not closing and not self._changes.empty():
             change = self._changes.get()
             if change is None:
                 self._changes.put(None)
-                break
-            change.error = StorageError(reason)
-            refused.append(change)
+                closing = True
+            else:
+                change.error = StorageError(reason)
+                refused.append(change)
         settle_all(refused)
-        return self._changes.empty()
+        return not closing
 
     def _recover(self) -> None:
         """Close the connection for writing; what it had not committed is undone."""
