@@ -133,9 +133,9 @@ class Relay:
         found = await self._store.find_many([*(moved | heard | dict.fromkeys(asked))])
         runs = {run.id: run for run in found}
         self._asked -= asked
-        self._hooks.moved([runs[name] for name in (*moved, *asked) if name in runs])
         for event in events:
             self._publish(event, runs.get(event.run))
+        self._hooks.moved([runs[name] for name in (*moved, *asked) if name in runs])
         self._settle()
         return len(events)
 
