@@ -217,6 +217,15 @@ class DiskFullError(NodeGraphError):
         super().__init__(message, hint="Free some space, or choose another --output-dir.")
 
 
+class ObjectStoreError(NodeGraphError):
+    """A folder in an object store can not be read or written, though it was tried for a while."""
+
+    code = "object_store"
+
+    def __init__(self, place: str, reason: str, hint: str) -> None:
+        super().__init__(f"{place} can not be used: {reason}.", hint=hint)
+
+
 class NodeConflictError(NodeGraphError):
     """Two packs, or two functions of one, declare node types of one name."""
 

@@ -27,6 +27,15 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory):
+    """An S3 server that all tests of a process share; each has a prefix of its own."""
+    from tests import object_store
+
+    with object_store.object_store(tmp_path_factory.mktemp("objects")) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """Let torch use one thread, for sums that come out the same on every machine."""

@@ -33,6 +33,30 @@ class HomePath(click.Path):
         return super().convert(expanded, param, ctx)
 
 
+class FolderPlace(click.Path):
+    """A folder: a path, or the address of one in an object store."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path, or the address."""
+        from nodegraph.errors import SettingsError
+        from nodegraph.files.objects.address import is_address, read_address
+
+        if not is_address(value):
+            return super().convert(value, param, ctx)
+        try:
+            return read_address(str(value))
+        except SettingsError as error:
+            self.fail(f"{error.message} {error.hint}", param, ctx)
+
+
 FILE_OR_DASH = HomePath(allow_dash=True, readable=False, path_type=str)
 """The name of a file, or `-` for stdin or stdout; who reads it reports what is wrong."""
 
@@ -138,8 +162,10 @@ memory_reserve = click.option(
 
 def folders(function: F) -> F:
     """Add `--models-dir`, `--input-dir` and `--output-dir`."""
-    path = click.Path(path_type=Path)
-    output = click.option("--output-dir", type=path, help="The folder for results.")
+    path = FolderPlace()
+    output = click.option(
+        "--output-dir", type=path, help="The folder for results; also s3://… or az://…."
+    )
     inputs = click.option("--input-dir", type=path, help="The folder with input images.")
     models = click.option(
         "--models-dir",

@@ -198,7 +198,7 @@ class Executor:
         if entry.ui:
             shown.append(entry.ui)
         items = [item for ui in shown for found in ui.artifacts.values() for item in found]
-        return all(self._facts.files.path(item).is_file() for item in items)
+        return all(self._facts.files.users.find_artifact(item) for item in items)
 
     def _lacking(self, step: Step) -> tuple[NodeId, ...]:
         """Return the sources of the lazy inputs that the node needs next and that lack a result."""

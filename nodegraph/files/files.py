@@ -6,13 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from nodegraph.errors import ObjectStoreError, SettingsError
 from nodegraph.files.atomic import Chunk
 from nodegraph.files.file_names import LastNumbers, Naming, SaveSlot
 from nodegraph.files.folders import Folders
 from nodegraph.files.identity import Identities
-from nodegraph.files.models import ModelFiles
+from nodegraph.files.models import ModelFiles, ModelsElsewhere
 from nodegraph.files.sources import Sources, Watch
-from nodegraph.files.user_files import Saver, UserFiles
+from nodegraph.files.users.folder import FolderElsewhere
+from nodegraph.files.users.user_files import Saver, UserFiles
 from nodegraph.graph.results import Artifact, FolderType
 
 
@@ -35,7 +37,13 @@ class Files:
     slot: SaveSlot | None = None
     """The node that saves."""
     last_numbers: LastNumbers = field(default_factory=LastNumbers)
-    """The last number of each series in the temp folder."""
+    """The last number of each series in the temp folder, or in an object store."""
+    elsewhere: Mapping[FolderType, FolderElsewhere] = field(
+        default_factory=dict[FolderType, FolderElsewhere]
+    )
+    """The input, output and temp folders that lie in an object store."""
+    model_roots: Mapping[Path, ModelsElsewhere] = field(default_factory=dict[Path, ModelsElsewhere])
+    """The roots of models that lie in an object store, by the local folders for them."""
 
     def for_owner(self, owner: str) -> "Files":
         """Return the same models, but with that owner's own input, output and temp folder."""
@@ -48,12 +56,14 @@ class Files:
     @cached_property
     def models(self) -> ModelFiles:
         """The files of the model folders."""
-        return ModelFiles(self.folders, self.identities, self.open_sources, self.watch)
+        return ModelFiles(
+            self.folders, self.identities, self.open_sources, self.watch, self.model_roots
+        )
 
     @cached_property
     def users(self) -> UserFiles:
         """The files of the input, output and temp folder."""
-        return UserFiles(self.folders)
+        return UserFiles(self.folders, self.elsewhere)
 
     @cached_property
     def saver(self) -> Saver:
@@ -81,9 +91,12 @@ class Files:
     def input(self, name: str) -> Path:
         """Return the path of an input file; `name [output]` looks in the output folder.
 
+        Of a folder in an object store, it is the path of a local copy.
+
         Raises:
             UnknownFileError: no such file.
             UnsafePathError: the name leads elsewhere.
+            ObjectStoreError: the file can not be had.
         """
         return self.users.find(name)
 
@@ -113,17 +126,33 @@ class Files:
             UnsafePathError: the prefix leads out of the folder.
             DiskFullError: the disk is full.
             OutputFolderError: the folder can not be written.
+            ObjectStoreError: the object store can not be written.
         """
         return self.saver.save(root, prefix, suffix, data, tokens or {})
 
     def path(self, artifact: Artifact) -> Path:
-        """Return the path of an artifact, whether or not the file still exists.
+        """Return the path of an artifact, or of a local copy; see `UserFiles.path`."""
+        return self.users.path(artifact)
+
+    def check_elsewhere(self) -> None:
+        """Check that the folders in object stores can be used: listed, and written but for models.
 
         Raises:
-            UnsafePathError: it lies outside its folder.
+            SettingsError: one can not be, and the setting that names it.
         """
-        return self.users.path(artifact)
+        for kind, folder in self.elsewhere.items():
+            _check(f"{kind}_dir", folder.of("").check_writable)
+        for root in self.model_roots.values():
+            _check("models_dir", root.check)
 
     def root(self, kind: FolderType) -> Path:
         """Return the input, output or temp folder."""
         return self.users.root(kind)
+
+
+def _check(setting: str, check: Callable[[], None]) -> None:
+    try:
+        check()
+    except ObjectStoreError as error:
+        message = f"the setting {setting!r}: {error.message}"
+        raise SettingsError(message, hint=error.hint) from error

@@ -145,6 +145,16 @@ def model_files(place: Path, folder: str) -> Iterator[str]:
     yield from (name for name in fitting if (place / name).is_file())  # no broken links
 
 
+def models_among(names: Iterable[str], folder: str) -> Iterator[str]:
+    """Yield those of a directory's files that `model_files` would yield, of all their names."""
+    for name in names:
+        if folder == "diffusers":
+            if name.endswith("/model_index.json"):
+                yield name.removesuffix("/model_index.json")
+        elif _fits(name, folder):
+            yield name
+
+
 def find_model(place: Path, folder: str, wanted: PurePosixPath) -> Path | None:
     """Return the path of the file that `model_files` lists as `wanted`; None if there is none."""
     if folder == "diffusers":

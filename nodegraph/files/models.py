@@ -1,12 +1,12 @@
 """The model files of a run: found by name, downloaded or converted where they have to be."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import Protocol, cast
 
 from nodegraph.errors import NoSourcesError, NotHereError, UnknownFileError, WrongHashError
-from nodegraph.files.folders import Folders, find_model, model_files, relative
+from nodegraph.files.folders import Folders, find_model, model_files, models_among, relative
 from nodegraph.files.identity import Identities
 from nodegraph.files.references import HubReference, ModelName, in_folder, read_name
 from nodegraph.files.sources import Origin, Sources, Watch
@@ -15,6 +15,39 @@ PAIR = ("encoder", "decoder")
 """The suffixes of a pair's two files: `NAME_encoder` and `NAME_decoder`."""
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 """The suffixes of files that are converted before they are read."""
+
+
+class ModelsElsewhere(Protocol):
+    """A root of model folders in an object store; its files are fetched to a local folder."""
+
+    def check(self) -> None:
+        """Check that it can be read.
+
+        Raises:
+            NodeGraphError: it can not be.
+        """
+        ...
+
+    def files_in(self, place: Path) -> list[str]:
+        """Return the names of the files there that a local directory stands for, below it."""
+        ...
+
+    def has(self, path: Path) -> bool:
+        """Say if there is a file of that name, or a folder with a `model_index.json`."""
+        ...
+
+    def version(self, path: Path) -> str:
+        """Return a text that identifies the content of a file, or of a folder of them."""
+        ...
+
+    def fetch(self, path: Path, watch: Watch | None) -> Path:
+        """Have a file, all shards of one, or a diffusers folder, on the disk; return its path.
+
+        Raises:
+            NotHereError: it would have to be fetched, and there is no watch.
+            NodeGraphError: it can not be had.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +62,8 @@ class ModelFiles:
     identities: Identities
     open_sources: Callable[[], Sources] | None = None
     watch: Watch | None = None
+    elsewhere: Mapping[Path, ModelsElsewhere] = field(default_factory=dict[Path, ModelsElsewhere])
+    """The roots that lie in an object store, by the local folders for them."""
 
     @property
     def sources(self) -> Sources:
@@ -44,8 +79,11 @@ class ModelFiles:
     def names(self, folder: str) -> list[str]:
         """Return every file of a model folder, as workflows name it (`sub/name.safetensors`)."""
         places = self.folders.of_model(folder)
-        names = (name for place in places for name in model_files(place, folder))
-        return sorted(set(names))
+        names = {name for place in places for name in model_files(place, folder)}
+        for place in places if self.elsewhere else ():
+            if root := self._elsewhere(place):
+                names.update(models_among(root.files_in(place), folder))
+        return sorted(names)
 
     def find_stem(self, folder: str, stem: str) -> str:
         """Find a model file by its name without a suffix; of several, a safetensors file.
@@ -95,6 +133,8 @@ class ModelFiles:
         """
         wanted = read_name(name)
         if wanted.hub is None:
+            if not wanted.sha256 and (there := self._find_elsewhere(folder, wanted.plain)):
+                return there[0].version(there[1])
             return self.identities.sha256(self.source(folder, name))
         return str(self.sources.pin(in_folder(folder, wanted.hub)))
 
@@ -130,10 +170,29 @@ class ModelFiles:
     def _local(self, folder: str, name: str) -> Path:
         wanted = relative(name)
         for place in self.folders.of_model(folder):
+            root = self._elsewhere(place)
+            if root and root.has(place / wanted):
+                return root.fetch(place / wanted, self.watch)
             path = find_model(place, folder, wanted)
             if path:
                 return path
         raise UnknownFileError(name, f"models/{folder}", self.names(folder))
+
+    def _elsewhere(self, place: Path) -> ModelsElsewhere | None:
+        """Return the root in an object store that a model directory belongs to."""
+        found = (root for local, root in self.elsewhere.items() if place.is_relative_to(local))
+        return next(found, None)
+
+    def _find_elsewhere(self, folder: str, name: str) -> tuple[ModelsElsewhere, Path] | None:
+        """Return the root that has a model file, and its local path; None if a disk has it."""
+        wanted = relative(name)
+        for place in self.folders.of_model(folder) if self.elsewhere else ():
+            root = self._elsewhere(place)
+            if root and root.has(place / wanted):
+                return root, place / wanted
+            if find_model(place, folder, wanted):
+                return None
+        return None
 
     def _on_hub(self, folder: str, wanted: ModelName) -> Path:
         reference = in_folder(folder, cast("HubReference", wanted.hub))

@@ -30,6 +30,11 @@ class Artifact:
     subfolder: str
     type: FolderType
 
+    @property
+    def name(self) -> str:
+        """The name below `type`'s root: `subfolder/filename`."""
+        return "/".join(part for part in (self.subfolder, self.filename) if part)
+
     def as_dict(self) -> dict[str, str]:
         """ComfyUI's JSON for it."""
         return {"filename": self.filename, "subfolder": self.subfolder, "type": self.type}

@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from nodegraph.errors import SettingsError
+from nodegraph.files.objects.address import ObjectAddress, Place, is_address, read_address
 from nodegraph.settings.server import EVERYWHERE
 
 FILE = "nodegraph.toml"
@@ -21,7 +22,8 @@ ENVIRONMENT = "the environment"
 TABLES = ("server",)
 """Tables whose keys are settings; other tables are values."""
 _HERE = Path()
-_FOLDERS = tuple[Path, ...]
+_FOLDERS: object = tuple[Path, ...]
+_PLACES: object = tuple[Place, ...]
 _FOLDERS_BY_NAME = Mapping[str, tuple[Path, ...]]
 _NAMES = tuple[str, ...]
 
@@ -140,8 +142,8 @@ def _bare(hint: object) -> object:
 
 def _parse(text: str, wanted: object) -> object:
     """An environment variable's text: lists are separated as PATH is, or by commas."""
-    if wanted == _FOLDERS:
-        return _paths([part for part in text.split(os.pathsep) if part])
+    if _are_paths(wanted):
+        return _paths(_split_paths(text))
     if wanted == _NAMES:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if get_origin(wanted) is Mapping and wanted != _FOLDERS_BY_NAME:
@@ -151,22 +153,42 @@ def _parse(text: str, wanted: object) -> object:
 
 def _resolve(value: object, wanted: object, folder: Path = _HERE) -> object:
     """Return a value with `~` in its paths expanded, and relative ones below a folder."""
-    if wanted == _FOLDERS:
+    if _are_paths(wanted):
         return _paths(value, folder)
     if wanted == _FOLDERS_BY_NAME and isinstance(value, dict):
         given = cast("dict[str, object]", value)
         return {name: _paths(places, folder) for name, places in given.items()}
-    if wanted is Path and isinstance(value, str | Path):
+    if wanted == Place and is_address(value):
+        return read_address(str(value))
+    if wanted in (Path, Place) and isinstance(value, str | Path):
         return folder / _expand(value)
     return value
+
+
+def _are_paths(wanted: object) -> bool:
+    return wanted in (_FOLDERS, _PLACES)
+
+
+def _split_paths(text: str) -> list[str]:
+    """Split a text as PATH is split, but not the addresses in it."""
+    parts: list[str] = []
+    for part in text.split(os.pathsep):
+        if parts and part.startswith("//") and parts[-1].isalnum():
+            parts[-1] += os.pathsep + part
+        else:
+            parts.append(part)
+    return [part for part in parts if part]
 
 
 def _paths(value: object, folder: Path = _HERE) -> object:
     """Return one path or several as a tuple; anything else as it is, to be refused later."""
     items = cast("Sequence[object]", value if isinstance(value, list | tuple) else [value])
-    if not all(isinstance(item, str | Path) for item in items):
+    if not all(isinstance(item, str | Path | ObjectAddress) for item in items):
         return items
-    return tuple(folder / _expand(str(item)) for item in items)
+    return tuple(
+        read_address(str(item)) if is_address(str(item)) else folder / _expand(str(item))
+        for item in items
+    )
 
 
 def _expand(path: str | Path) -> Path:

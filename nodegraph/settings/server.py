@@ -53,6 +53,8 @@ class ServerSettings:
     """The most bytes of a request other than an upload."""
     max_upload: Annotated[int, Range(gt=0)] = 100 * 2**20
     """The most bytes of an upload."""
+    signed_urls: Annotated[int, Range(ge=0, le=604_800)] = 0
+    """Seconds that clients may read a file at the object store's own address; 0: never."""
     drain: Annotated[float, Range(ge=0)] = 60.0
     """Seconds that runs may take to finish once the server is told to stop."""
     history: Annotated[int, Range(ge=0)] = 10_000

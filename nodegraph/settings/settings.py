@@ -12,6 +12,7 @@ from nodegraph.errors import SettingsError, nearest
 from nodegraph.files.files import Files
 from nodegraph.files.folders import FORMER_NAMES, Folders
 from nodegraph.files.identity import Identities
+from nodegraph.files.objects.address import ObjectAddress, Place
 from nodegraph.files.sources import SourceOptions, open_sources
 from nodegraph.files.user_dirs import cache_folder, data_folder, hub_folder
 from nodegraph.runtime.choices import (
@@ -31,12 +32,14 @@ from nodegraph.settings.layers import (
     nest,
     types_of,
 )
+from nodegraph.settings.places import OpenPlaces, StoreOptions, open_places
 from nodegraph.settings.server import ServerSettings
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 HUB = "https://huggingface.co"
+_COPIES = 10 * 2**30
 
 
 def _beside_or_data(name: str) -> Path:
@@ -57,14 +60,21 @@ def _offline() -> bool:
 class Settings:
     """All that can be set. Relative paths are relative to what sets them."""
 
-    models_dir: tuple[Path, ...] = field(default_factory=lambda: (_beside_or_data("models"),))
-    """Folders that hold `checkpoints/`, `loras/`, …; the first that has a file wins."""
-    input_dir: Path = field(default_factory=lambda: _beside_or_data("input"))
-    output_dir: Path = field(default_factory=lambda: _beside_or_data("output"))
+    models_dir: tuple[Place, ...] = field(default_factory=lambda: (_beside_or_data("models"),))
+    """Folders that hold `checkpoints/`, `loras/`, …; the first that has a file wins. These and
+    the next two may lie in an object store: `s3://bucket/prefix`."""
+    input_dir: Place = field(default_factory=lambda: _beside_or_data("input"))
+    output_dir: Place = field(default_factory=lambda: _beside_or_data("output"))
     cache_dir: Path = field(default_factory=cache_folder)
     """Snapshots of packs and hashes of files; safe to delete."""
-    temp_dir: Path = field(default_factory=lambda: cache_folder() / "temp")
-    """Previews; below `cache_dir` unless it is set."""
+    temp_dir: Place = field(default_factory=lambda: cache_folder() / "temp")
+    """Previews; below `cache_dir` unless it is set. It may lie in an object store."""
+    object_endpoint: str = ""
+    """The address of the object store, where it is not the cloud's own."""
+    object_patience: Annotated[float, Range(gt=0)] = 60.0
+    """The most seconds that a request to an object store is tried for."""
+    object_cache: DiskLimit = _COPIES
+    """Bytes of the local copies of inputs and outputs from an object store, in `cache_dir`."""
     extra_model_paths: Mapping[str, tuple[Path, ...]] = field(
         default_factory=dict[str, tuple[Path, ...]]
     )
@@ -166,7 +176,9 @@ class Settings:
 
             more = _join(more, read_extra_paths(self.extra_model_paths_file))
         more = _join(more, model_places or {})
-        folders = Folders(self.models_dir, self.input_dir, self.output_dir, self.temp_dir, more)
+        places = self._open_places()
+        users = places.users
+        folders = Folders(places.models, users["input"], users["output"], users["temp"], more)
         identities = Identities(self.cache_dir / "identities.sqlite")
         options = SourceOptions(
             hub_cache_dir=self.hub_cache_dir,
@@ -178,7 +190,25 @@ class Settings:
             allow_pickle=self.allow_pickle,
             identity=identities.sha256,
         )
-        return Files(folders, identities, cache(partial(open_sources, options)))
+        return Files(
+            folders,
+            identities,
+            cache(partial(open_sources, options)),
+            elsewhere=places.elsewhere,
+            model_roots=places.model_roots,
+        )
+
+    def _open_places(self) -> OpenPlaces:
+        return open_places(
+            self.models_dir,
+            {"input": self.input_dir, "output": self.output_dir, "temp": self.temp_dir},
+            StoreOptions(
+                endpoint=self.object_endpoint,
+                patience=self.object_patience,
+                folder=self.cache_dir / "objects",
+                most_copied=self.object_cache,
+            ),
+        )
 
 
 def _join(
@@ -218,7 +248,7 @@ def _check_overruled(layer: Layer, later: Sequence[Layer]) -> None:
 def _is_path(value: object) -> bool:
     """Say if a value is a path or several, which need no check."""
     items = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
-    return all(isinstance(item, Path) for item in items)
+    return all(isinstance(item, Path | ObjectAddress) for item in items)
 
 
 def _plain(values: Mapping[str, object]) -> Settings:
@@ -239,7 +269,8 @@ def _validate(values: Mapping[str, object], origin: Mapping[str, str]) -> Settin
 
 def _settings_error(error: "ValidationError", origin: Mapping[str, str]) -> SettingsError:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    parts = [str(part) for part in first["loc"]]  # a place is a path or an address
+    key = ".".join(part for part in parts if "[" not in part and part != ObjectAddress.__name__)
     where = next((said for name, said in origin.items() if f"{key}.".startswith(f"{name}.")), "")
     told = first["msg"].removeprefix("Value error, ")
     reason = told[0].lower() + told[1:]

@@ -129,7 +129,7 @@ class Literals:
         if not spec.input_file:
             return False
         try:
-            return self._files.input(name).is_file()
+            return self._files.users.has_input(name)
         except (NodeGraphError, OSError, ValueError):
             return False
 

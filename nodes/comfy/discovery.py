@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nodegraph.errors import NodeGraphError, PackError
+from nodegraph.files.objects.address import Place
 from nodegraph.packs.catalog import PackSource
 from nodegraph.packs.routes import PackServer
 from nodegraph.settings.settings import Settings
@@ -108,9 +109,11 @@ def _environment(settings: Settings) -> tuple[tuple[str, str], ...]:
     """Return the settings that a pack may read, for the process that describes it."""
 
     def text(name: str) -> str:
-        value: Path | tuple[Path, ...] = getattr(settings, name)
-        paths = value if isinstance(value, tuple) else (value,)
-        return os.pathsep.join(str(path.absolute()) for path in paths)
+        value: Place | tuple[Place, ...] = getattr(settings, name)
+        places = value if isinstance(value, tuple) else (value,)
+        return os.pathsep.join(
+            str(place.absolute() if isinstance(place, Path) else place) for place in places
+        )
 
     return tuple((f"NODEGRAPH_{name.upper()}", text(name)) for name in _PASSED)
 

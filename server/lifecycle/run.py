@@ -17,6 +17,7 @@ import click
 from aiohttp import web
 
 from nodegraph.cache.limit import limit_bytes
+from nodegraph.files.objects.address import Place
 from nodegraph.packs.installed import problem_lines
 from nodegraph.packs.registry import Registry
 from nodegraph.runtime.choices import PreviewMethod
@@ -127,6 +128,7 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     for line in problem_lines(registry.problems):
         _log.warning("%s", line)
     files = common.files(registry.model_places)
+    files.check_elsewhere()
     if settings.warm:
         warm = warm_workflows(settings.warm, registry, files)
         options = {**options, "warm": warm, "keep": settings.keep}
@@ -193,12 +195,16 @@ def _for_workers(flags: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(value: str | int | Path | tuple[Path, ...]) -> str | int | list[str]:
+def _plain(value: str | int | Place | tuple[Place, ...]) -> str | int | list[str]:
     if isinstance(value, str | int):
         return value
-    if isinstance(value, Path):
-        return str(value.absolute())
-    return [str(item.absolute()) for item in value]
+    if isinstance(value, tuple):
+        return [_absolute(item) for item in value]
+    return _absolute(value)
+
+
+def _absolute(place: Place) -> str:
+    return str(place.absolute() if isinstance(place, Path) else place)
 
 
 def _announce(runner: web.AppRunner, host: str, tokens: Tokens) -> None:

@@ -1,11 +1,18 @@
 """Files as replies: browsers may display images, video and sound; all else is downloaded."""
 
+import asyncio
 import mimetypes
 import os
 from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import web
+
+from nodegraph.files.files import Files
+from nodegraph.files.users.folder import StoredFile
+from nodegraph.files.users.local import LocalFile
+from nodegraph.graph.results import Artifact
+from server.web.services import services
 
 PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
 DISPLAYABLE = (
@@ -16,9 +23,9 @@ DISPLAYABLE = (
 UNKNOWN = "application/octet-stream"
 
 
-def media_type(path: Path) -> str:
+def media_type(name: str) -> str:
     """Return the media type of a file, by its name."""
-    return mimetypes.guess_type(path.name)[0] or UNKNOWN
+    return mimetypes.guess_type(name)[0] or UNKNOWN
 
 
 def safe_headers(mime: str, name: str) -> dict[str, str]:
@@ -35,9 +42,34 @@ def safe_headers(mime: str, name: str) -> dict[str, str]:
     }
 
 
-def file_response(path: Path) -> web.FileResponse:
-    """Return a file of users or their workflows, unchanged; also in ranges."""
-    return _Plain(path, headers=safe_headers(media_type(path), path.name))
+async def find_stored(files: Files, named: Artifact) -> StoredFile | None:
+    """Return the file of an artifact, wherever its folder lies; None if it is gone.
+
+    Raises:
+        UnsafePathError: it lies outside its folder.
+        ObjectStoreError: nobody can say.
+    """
+    if named.type not in files.elsewhere:
+        return files.users.find_artifact(named)
+    return await asyncio.to_thread(files.users.find_artifact, named)
+
+
+async def file_response(request: web.Request, found: StoredFile) -> web.StreamResponse:
+    """Return a file of users or their workflows, unchanged; also in ranges.
+
+    Of a file in an object store, it is a redirect to a signed address if the settings say so.
+    """
+    headers = safe_headers(media_type(found.name), found.name)
+    if isinstance(found, LocalFile):
+        return _Plain(found.path, headers=headers)
+    from nodegraph.files.objects.folder import StoredObject
+    from server.web.stored_files import ObjectResponse, signed_redirect
+
+    assert isinstance(found, StoredObject)
+    seconds = services(request).settings.server.signed_urls
+    if seconds:
+        return await asyncio.to_thread(signed_redirect, found, seconds)
+    return ObjectResponse(found, headers)
 
 
 class _Plain(web.FileResponse):

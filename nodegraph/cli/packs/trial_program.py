@@ -30,7 +30,8 @@ def try_types(
     registry = Registry.from_settings(settings)
     files = settings.files(registry.model_places)
     apart = replace(files.folders, output=folder / "output", temp=folder / "temp")
-    files = replace(files, folders=apart)
+    elsewhere = {kind: where for kind, where in files.elsewhere.items() if kind == "input"}
+    files = replace(files, folders=apart, elsewhere=elsewhere)
     engine = Engine.from_settings(settings, registry, files)
     graphs = TrialGraphs(registry.catalog, files, registry.types_of(pack))
     with suppress(NodeGraphError):  # told of each of its node types

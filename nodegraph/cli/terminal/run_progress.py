@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -46,7 +45,7 @@ class View:
         self._last: Event | None = None
         self._left = False
         self._lock = threading.Lock()
-        self.saved: list[Path] = []
+        self.saved: list[str] = []
 
     def show(self, event: Event) -> None:
         """Take the run's next event."""
@@ -83,8 +82,8 @@ class View:
 
     def finish(self) -> None:
         """Print the paths of what was saved, alone on stdout."""
-        for path in self.saved:
-            click.echo(str(path))
+        for place in self.saved:
+            click.echo(place)
 
     def title(self, event: NodeEvent) -> str:
         """Return a node's title, or its type, with its id."""
@@ -116,11 +115,11 @@ class View:
             self._keep(artifact)
 
     def _keep(self, artifact: Artifact) -> None:
-        path = self._files.path(artifact)
+        place = self._files.users.place(artifact)
         if artifact.type == "output":
-            self.saved.append(path)
+            self.saved.append(place)
         else:
-            self.note(f"preview: {path}")
+            self.note(f"preview: {place}")
 
 
 class JsonView(View):
@@ -132,7 +131,7 @@ class JsonView(View):
 
     def finish(self) -> None:
         """Print one more line: the paths of what was saved."""
-        paths = [str(path) for path in self.saved]
+        paths = self.saved
         click.echo(as_json({"event": "saved", "paths": paths}, indent=None))
 
 

@@ -248,7 +248,7 @@ def get_save_image_path(
     Raises:
         UnsafePathError: the prefix leads out of the folder.
     """
-    from nodegraph.files.numbered import expand
+    from nodegraph.files.users.numbered import expand
 
     tokens = {"width": image_width, "height": image_height}
     prefix = expand(filename_prefix, tokens)

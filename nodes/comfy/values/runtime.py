@@ -67,7 +67,7 @@ class PackEnvironment:
     @property
     def home(self) -> Path:
         """Return the folder in which packs find `input` and `output` beside ComfyUI's own files."""
-        place = self.settings.input_dir.absolute()
+        place = self.files.folders.input.absolute()
         return place.parent if place.name == "input" else self.base
 
     @property

@@ -38,16 +38,8 @@ async def get_files(request: web.Request) -> web.Response:
     kind = request.match_info["kind"]
     if kind not in _FOLDERS:
         raise web.HTTPBadRequest(text=f"400: the folders are {', '.join(_FOLDERS)}.\n")
-    root = services(request).files.root(kind)
-
-    def newest_first() -> list[str]:
-        if not root.is_dir():
-            return []
-        with os.scandir(root) as found:
-            files = [entry for entry in found if entry.is_file() and entry.name[0] != "."]
-        return [entry.name for entry in sorted(files, key=lambda one: -one.stat().st_mtime)]
-
-    return web.json_response(await asyncio.to_thread(newest_first))
+    folder = services(request).files.users.folder(kind)
+    return web.json_response(await asyncio.to_thread(folder.newest_first))
 
 
 async def get_replacements(_request: web.Request) -> web.Response:

@@ -11,13 +11,14 @@ from aiohttp import web
 from nodegraph.errors import (
     DiskFullError,
     InvalidWorkflowError,
+    ObjectStoreError,
     OutputFolderError,
     UnsafePathError,
 )
-from nodegraph.files.named import keep
+from nodegraph.files.users.user_files import artifact_of
 from nodegraph.graph.json_values import is_object, parse_json
-from nodegraph.graph.results import Artifact, FolderType
-from server.api.comfy.user_paths import find_file, folder_type
+from nodegraph.graph.results import Artifact
+from server.api.comfy.user_paths import find_file, folder_type, local_copy
 from server.errors import UnreadablePictureError
 from server.web.services import services
 from server.web.uploads import Upload, receive_upload
@@ -40,7 +41,7 @@ async def post_mask(request: web.Request) -> web.Response:
     parts = services(request)
     with _http_errors():
         async with receive_upload(request, "image", _temp_folder(request)) as upload:
-            original = find_file(parts.files, _original(upload))
+            original = await local_copy(await find_file(parts.files, _original(upload)))
             data = await parts.pictures.apply_mask(original, upload.path)
             return await _keep(request, upload, data)
 
@@ -48,18 +49,14 @@ async def post_mask(request: web.Request) -> web.Response:
 async def _keep(request: web.Request, upload: Upload, data: Path | bytes) -> web.Response:
     fields = upload.fields
     kind = folder_type(fields.get("type") or "input")
-    root = services(request).files.root(kind)
+    folder = services(request).files.users.folder(kind)
     name = "/".join(part for part in (fields.get("subfolder"), upload.name) if part)
     overwrite = fields.get("overwrite", "").lower() in _YES
     with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
-        path = await asyncio.to_thread(keep, root, name, file, overwrite=overwrite)
-    kept = _artifact(path, root, kind)
+        kept = artifact_of(
+            await asyncio.to_thread(folder.keep, name, file, overwrite=overwrite), kind
+        )
     return web.json_response({"name": kept.filename, "subfolder": kept.subfolder, "type": kind})
-
-
-def _artifact(path: Path, root: Path, kind: FolderType) -> Artifact:
-    folder = path.parent.relative_to(root).as_posix()
-    return Artifact(path.name, "" if folder == "." else folder, kind)
 
 
 def _temp_folder(request: web.Request) -> Path:
@@ -75,7 +72,7 @@ def _http_errors() -> Generator[None]:
         raise web.HTTPBadRequest(text=f"400: {error.message}\n") from error
     except DiskFullError as error:
         raise web.HTTPInsufficientStorage(text=f"507: {error.message}\n") from error
-    except OutputFolderError as error:
+    except (OutputFolderError, ObjectStoreError) as error:
         raise web.HTTPServiceUnavailable(text=f"503: {error.message}\n") from error
 
 

@@ -1,12 +1,15 @@
 """Finds files of the input, output and temp folders that requests name."""
 
+import asyncio
 from pathlib import Path
 
 from aiohttp import web
 
-from nodegraph.errors import UnsafePathError
+from nodegraph.errors import ObjectStoreError, UnknownFileError, UnsafePathError
 from nodegraph.files.files import Files
+from nodegraph.files.users.folder import StoredFile
 from nodegraph.graph.results import Artifact, FolderType, split_mark
+from server.web.file_responses import find_stored
 
 _TYPES: dict[str, FolderType] = {"input": "input", "output": "output", "temp": "temp"}
 
@@ -23,27 +26,52 @@ def folder_type(text: str) -> FolderType:
     return kind
 
 
-def find_file(files: Files, named: Artifact) -> Path:
-    """Return the path of a file; a mark in its name (`x.png [output]`) overrides its `type`.
+async def find_file(files: Files, named: Artifact) -> StoredFile:
+    """Return a file; a mark in its name (`x.png [output]`) overrides its `type`.
 
     Raises:
         HTTPBadRequest: its name points outside the folder.
         HTTPForbidden: its subfolder points outside the folder.
         HTTPNotFound: there is no such file.
+        HTTPServiceUnavailable: the object store can not be asked.
     """
     name, kind = split_mark(named.filename, named.type)
     if not name:
         raise web.HTTPNotFound(text="404: filename is missing.\n")
     if named.subfolder:
-        _resolve(files, Artifact("", named.subfolder, kind), web.HTTPForbidden)
-    path = _resolve(files, Artifact(name, named.subfolder, kind), web.HTTPBadRequest)
-    if not path.is_file():
+        _check(files, Artifact("", named.subfolder, kind))
+    found = await _look_up(files, Artifact(name, named.subfolder, kind))
+    if found is None:
         raise web.HTTPNotFound(text=f"404: there is no such file in the {kind} folder.\n")
-    return path
+    return found
 
 
-def _resolve(files: Files, named: Artifact, refusal: type[web.HTTPError]) -> Path:
+async def local_copy(found: StoredFile) -> Path:
+    """Return a path to read a file at.
+
+    Raises:
+        HTTPNotFound: it is gone.
+        HTTPServiceUnavailable: the object store does not hand it out.
+    """
     try:
-        return files.path(named)
+        return await asyncio.to_thread(found.local)
+    except UnknownFileError as error:
+        raise web.HTTPNotFound(text=f"404: {error.message}\n") from error
+    except ObjectStoreError as error:
+        raise web.HTTPServiceUnavailable(text=f"503: {error.message}\n") from error
+
+
+def _check(files: Files, folder: Artifact) -> None:
+    try:
+        files.users.place(folder)
     except UnsafePathError as error:
-        raise refusal(text=f"{refusal.status_code}: {error.message}\n") from error
+        raise web.HTTPForbidden(text=f"403: {error.message}\n") from error
+
+
+async def _look_up(files: Files, named: Artifact) -> StoredFile | None:
+    try:
+        return await find_stored(files, named)
+    except UnsafePathError as error:
+        raise web.HTTPBadRequest(text=f"400: {error.message}\n") from error
+    except ObjectStoreError as error:
+        raise web.HTTPServiceUnavailable(text=f"503: {error.message}\n") from error

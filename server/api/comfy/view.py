@@ -5,7 +5,7 @@ from pathlib import Path
 from aiohttp import web
 
 from nodegraph.graph.results import Artifact
-from server.api.comfy.user_paths import find_file, folder_type
+from server.api.comfy.user_paths import find_file, folder_type, local_copy
 from server.errors import UnreadablePictureError
 from server.web.file_responses import file_response, media_type, safe_headers
 from server.web.request_bodies import parse_number
@@ -29,20 +29,21 @@ async def get_view(request: web.Request) -> web.StreamResponse:
     kind = folder_type(query.get("type", "output"))
     named = Artifact(query.get("filename", ""), query.get("subfolder", ""), kind)
     try:
-        path = find_file(services(request).files, named)
+        found = await find_file(services(request).files, named)
     except web.HTTPNotFound:
         if kind != "input":
             raise
         return await _their_input(request, named)
     try:
         if query.get("preview"):
-            return await _preview(request, path, channel)
+            return await _preview(request, await local_copy(found), channel)
         if channel != "rgba":
+            path = await local_copy(found)
             data = await services(request).pictures.channel(path, channel)
             return web.Response(body=data, headers=safe_headers("image/png", path.name))
     except UnreadablePictureError as error:
         raise web.HTTPBadRequest(text=f"400: {error.message}\n") from error
-    return file_response(path)
+    return await file_response(request, found)
 
 
 async def _their_input(request: web.Request, named: Artifact) -> web.Response:
@@ -51,8 +52,8 @@ async def _their_input(request: web.Request, named: Artifact) -> web.Response:
     found = await services(request).comfyui.input_file(name)
     if found is None:
         raise web.HTTPNotFound(text="404: there is no such file.\n")
-    path = Path(named.filename)
-    return web.Response(body=found.data, headers=safe_headers(media_type(path), path.name))
+    name = Path(named.filename).name
+    return web.Response(body=found.data, headers=safe_headers(media_type(name), name))
 
 
 async def _preview(request: web.Request, path: Path, channel: str) -> web.Response:

@@ -14,7 +14,7 @@ from server.api.v1.schema.problems import problem
 from server.api.v1.schema.requests import GenerateHeaders
 from server.scheduling.event_bus import Subscriber
 from server.store.runs import Run
-from server.web.file_responses import PICTURES, file_response, media_type
+from server.web.file_responses import PICTURES, file_response, find_stored, media_type
 from server.web.services import Services, services
 
 _DEFAULT_WAIT, _LONGEST_WAIT = 60, 600
@@ -33,7 +33,7 @@ async def generate(request: web.Request) -> web.StreamResponse:
     wait = seconds_in(headers_of(request, GenerateHeaders).prefer)
     run = (await submit(request)).run
     await wait_for_end(parts, run, _DEFAULT_WAIT if wait is None else min(wait, _LONGEST_WAIT))
-    return await _answer(parts, await parts.store.run(run.id))
+    return await _answer(request, await parts.store.run(run.id))
 
 
 async def wait_for_end(parts: Services, run: Run, seconds: float) -> None:
@@ -73,15 +73,18 @@ async def _end_of(parts: Services, run: Run, subscriber: Subscriber) -> None:
             return
 
 
-async def _answer(parts: Services, run: Run) -> web.StreamResponse:
+async def _answer(request: web.Request, run: Run) -> web.StreamResponse:
+    parts = services(request)
     failure = problem_of_run(run)
     if failure is not None:
         return failure
     headers = headers_of_run(run)
     made = await made_by(parts, run) if run.is_over else []
     for number, item in sorted(enumerate(made), key=lambda pair: pair[1].artifact.type == "temp"):
-        if media_type(item.path) in PICTURES and item.path.is_file():
-            response = file_response(item.path)
+        if media_type(item.artifact.filename) not in PICTURES:
+            continue
+        if found := await find_stored(parts.files, item.artifact):
+            response = await file_response(request, found)
             response.headers.update({**headers, "Content-Location": place_of_output(run, number)})
             return response
     (model,) = run_models(parts, run)

@@ -1,7 +1,6 @@
 """`/v1/runs/{run}/outputs`: the outputs of a run."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -13,7 +12,7 @@ from server.api.v1.handlers.submit import place_of, run_of
 from server.api.v1.schema.models import OutputModel, Outputs
 from server.errors import UnknownOutputError
 from server.store.runs import Run
-from server.web.file_responses import file_response
+from server.web.file_responses import file_response, find_stored
 from server.web.request_bodies import parse_number
 from server.web.services import Services, services
 
@@ -29,7 +28,6 @@ class OutputFile(NamedTuple):
     node: str
     kind: str
     artifact: Artifact
-    path: Path
 
 
 async def list_outputs(request: web.Request) -> web.Response:
@@ -61,20 +59,15 @@ async def get_output(request: web.Request) -> web.StreamResponse:
     made = await made_by(services(request), run)
     if number is None or number >= len(made):
         raise UnknownOutputError(run.id, wanted)
-    path = made[number].path
-    if not path.is_file():
+    found = await find_stored(services(request).files, made[number].artifact)
+    if found is None:
         raise UnknownOutputError(run.id, wanted, gone=True)
-    return file_response(path)
+    return await file_response(request, found)
 
 
 async def made_by(parts: Services, run: Run) -> list[OutputFile]:
-    """Return the output files of a run so far.
-
-    Raises:
-        UnsafePathError: a node reports a file outside the folders.
-    """
-    artifacts = _artifacts(await _outputs_by_node(parts, run))
-    return [OutputFile(*item, parts.files.path(item[2])) for item in artifacts]
+    """Return the output files of a run so far."""
+    return [OutputFile(*item) for item in _artifacts(await _outputs_by_node(parts, run))]
 
 
 def place_of_output(run: Run, number: int) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from aiohttp import web
 
+from nodegraph.errors import UnknownFileError
+from nodegraph.files.files import Files
 from server.api.v1.handlers.generate import problem_of_run, seconds_in, wait_for_end
 from server.api.v1.handlers.outputs import OutputFile, made_by
 from server.api.v1.handlers.parsing import headers_of, reply
@@ -16,7 +18,7 @@ from server.api.v1.schema.operation import JSON
 from server.api.v1.schema.requests import ScoreHeaders, ScoreRequest
 from server.errors import QueueFullError, UnknownOutputError
 from server.store.runs import Run, RunFilter
-from server.web.file_responses import PICTURES, file_response, media_type
+from server.web.file_responses import PICTURES, file_response, find_stored, media_type
 from server.web.services import Services, note_run, services
 
 _AGAIN = "1"
@@ -75,22 +77,22 @@ async def _answer(request: web.Request, run: Run) -> web.StreamResponse:
     made = await made_by(parts, run)
     kept = [item for item in made if item.artifact.type == "output"] or made
     wanted = _accepted_image(request.headers.get("Accept", ""), kept)
-    if wanted is not None and wanted.path.is_file():
-        response = file_response(wanted.path)
+    if wanted and (found := await find_stored(parts.files, wanted.artifact)):
+        response = await file_response(request, found)
         response.headers.update(headers)
         return response
-    outputs = await asyncio.to_thread(_contents, run, kept)
+    outputs = await asyncio.to_thread(_contents, parts.files, run, kept)
     return reply(Score(id=run.id, status=run.state, outputs=outputs), headers=headers)
 
 
 def _accepted_image(accept: str, made: Sequence[OutputFile]) -> OutputFile | None:
     """Return the image that a client accepts rather than JSON, if there is one."""
-    pictures = [item for item in made if media_type(item.path) in PICTURES]
+    pictures = [item for item in made if media_type(item.artifact.filename) in PICTURES]
     for wanted in _media_ranges(accept):
         if wanted in (JSON, "application/*", "*/*"):
             return None
         for item in pictures:
-            if wanted in (media_type(item.path), "image/*"):
+            if wanted in (media_type(item.artifact.filename), "image/*"):
                 return item
     return None
 
@@ -101,24 +103,27 @@ def _media_ranges(accept: str) -> Iterator[str]:
         yield part.partition(";")[0].strip().lower()
 
 
-def _contents(run: Run, made: Sequence[OutputFile]) -> list[ScoreOutput]:
+def _contents(files: Files, run: Run, made: Sequence[OutputFile]) -> list[ScoreOutput]:
     """Read the files of a run.
 
     Raises:
         UnknownOutputError: one of them is gone.
     """
-    return [_content(run, number, item) for number, item in enumerate(made)]
+    return [_content(files, run, number, item) for number, item in enumerate(made)]
 
 
-def _content(run: Run, number: int, item: OutputFile) -> ScoreOutput:
+def _content(files: Files, run: Run, number: int, item: OutputFile) -> ScoreOutput:
+    found = files.users.find_artifact(item.artifact)
+    if found is None:
+        raise UnknownOutputError(run.id, str(number), gone=True)
     try:
-        data = item.path.read_bytes()
-    except FileNotFoundError as error:
+        data = found.local().read_bytes()
+    except (FileNotFoundError, UnknownFileError) as error:
         raise UnknownOutputError(run.id, str(number), gone=True) from error
     return ScoreOutput(
         node=item.node,
         kind=item.kind,
         filename=item.artifact.filename,
-        media_type=media_type(item.path),
+        media_type=media_type(item.artifact.filename),
         data=base64.b64encode(data).decode(),
     )

@@ -6,14 +6,14 @@ from asyncio import AbstractEventLoop
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from nodegraph.files.file_names import FileSeries, NumberedFile
 from nodegraph.files.files import Files
-from nodegraph.files.numbered import save_numbered, save_temporary
+from nodegraph.files.users.user_files import artifact_of
 from nodegraph.graph.json_values import is_list, is_object
+from nodegraph.graph.results import Artifact
 from server.workers.comfyui.connection import ComfyConnection, UnwellError
 from server.workers.comfyui.errors import ComfyAnswerError, ComfyFileError
 
@@ -136,9 +136,9 @@ class OutputFiles:
                 problem = f"has more than {MOST_BYTES >> 30} GiB"
                 raise ComfyFileError(self._connection.name, name, problem)
             self._check(name, file)
-            path = await self._write(node, kind, _prefix(folder, name), _suffix(name), file)
+            stored = await self._write(node, kind, _prefix(folder, name), _suffix(name), file)
         kept = {key: value for key, value in facts.items() if key not in _PRIVATE}
-        return {**kept, **self._name(path, kind)}
+        return {**kept, **stored.as_dict()}
 
     def _check(self, name: str, file: IO[bytes]) -> None:
         """Check that a file which browsers may display begins as its kind does."""
@@ -147,26 +147,22 @@ class OutputFiles:
         if signatures and not file.read(16).startswith(signatures):
             raise ComfyFileError(self._connection.name, name, "is not what its name says")
 
-    async def _write(self, node: str, kind: str, prefix: str, suffix: str, file: IO[bytes]) -> Path:
+    async def _write(
+        self, node: str, kind: str, prefix: str, suffix: str, file: IO[bytes]
+    ) -> Artifact:
         """Write a file to the output folder, or, if the server has it elsewhere, to temp."""
+        last = self._files.last_numbers
         if kind != "output":
-            root, last = self._files.root("temp"), self._files.last_numbers
-            return await asyncio.to_thread(
-                save_temporary, root, prefix, suffix, _chunks(file), last
-            )
+            save = self._files.users.folder("temp").save_temporary
+            name = await asyncio.to_thread(save, prefix, suffix, _chunks(file), last)
+            return artifact_of(name, "temp")
         position = self._positions[node]
         self._positions[node] += 1
         slot = {"run": self._run, "node": node, "position": position}
         claim = _Claim(self._namer, asyncio.get_running_loop(), slot)
-        root = self._files.root("output")
-        return await asyncio.to_thread(save_numbered, root, prefix, suffix, _chunks(file), claim)
-
-    def _name(self, path: Path, kind: str) -> dict[str, object]:
-        """Return a file's name as ComfyUI's JSON has it."""
-        mine = "output" if kind == "output" else "temp"
-        subfolder = path.parent.relative_to(self._files.root(mine)).as_posix()
-        folder = "" if subfolder == "." else subfolder
-        return {"filename": path.name, "subfolder": folder, "type": mine}
+        save = self._files.users.folder("output").save
+        name = await asyncio.to_thread(save, prefix, suffix, _chunks(file), last, claim)
+        return artifact_of(name, "output")
 
 
 def _is_file(item: object) -> bool:

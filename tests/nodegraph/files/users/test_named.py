@@ -5,7 +5,7 @@ import io
 import pytest
 
 from nodegraph.errors import DiskFullError, OutputFolderError, UnsafePathError
-from nodegraph.files.named import keep
+from nodegraph.files.users.named import keep
 
 
 def kept(folder, name, text, **more):

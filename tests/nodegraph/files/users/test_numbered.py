@@ -10,14 +10,14 @@ import time
 import pytest
 
 from nodegraph.errors import DiskFullError, OutputFolderError
-from nodegraph.files import numbered
 from nodegraph.files.file_names import MOST_SERIES, FileSeries, LastNumbers, NumberedFile
-from nodegraph.files.numbered import check_writable, expand, save_numbered, save_temporary
+from nodegraph.files.users import numbered
+from nodegraph.files.users.numbered import check_writable, expand, save_numbered, save_temporary
 
 WRITER = """
 import sys
 from pathlib import Path
-from nodegraph.files.numbered import save_numbered
+from nodegraph.files.users.numbered import save_numbered
 for _ in range(25):
     print(save_numbered(Path(sys.argv[1]), "x", ".png", sys.argv[2].encode() * 1000).name)
 """
@@ -25,7 +25,7 @@ for _ in range(25):
 STUCK = """
 import os, sys, time
 from pathlib import Path
-from nodegraph.files.numbered import save_numbered
+from nodegraph.files.users.numbered import save_numbered
 def stick(handle):
     print("writing", flush=True)
     time.sleep(120)

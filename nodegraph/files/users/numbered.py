@@ -186,14 +186,19 @@ def _link_next(part: Path, place: FileSeries, last: LastNumbers) -> Path:
             return path
 
 
-def _highest(folder: Path, stem: str) -> int:
-    """Return the highest number of a file named `stem`, with any suffix; 0 if there is none.
+def number_pattern(stem: str) -> re.Pattern[str]:
+    """Return the pattern of names that have a number after `stem`, with any suffix.
 
     A number of more than 12 digits is taken for a part of a name.
     """
-    pattern = re.compile(
+    return re.compile(
         re.escape(stem) + rf"_([0-9]{{1,{_LONGEST_NUMBER}}})(?:_|\.|$)", re.IGNORECASE
     )
+
+
+def _highest(folder: Path, stem: str) -> int:
+    """Return the highest number of a file named `stem`, with any suffix; 0 if there is none."""
+    pattern = number_pattern(stem)
     with os.scandir(folder) as entries:
         matches = [pattern.match(entry.name) for entry in entries]
     return max((int(match[1]) for match in matches if match), default=0)

@@ -1,0 +1,1 @@
+"""Folders in an object store: S3 and what speaks its language, and Azure Blob Storage."""
