@@ -51,7 +51,9 @@ class Files:
 
     def saving_in(self, place: Path) -> "Files":
         """Return files to read the same from, with results in a folder that nobody looks into."""
-        return replace(self, folders=self.folders.saving_in(place), naming=None)
+        here = {kind: folder for kind, folder in self.elsewhere.items() if kind == "input"}
+        folders = self.folders.saving_in(place)
+        return replace(self, folders=folders, naming=None, elsewhere=here)
 
     @cached_property
     def models(self) -> ModelFiles:

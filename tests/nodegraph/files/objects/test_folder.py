@@ -247,3 +247,14 @@ def test_addresses_stand_beside_folders_in_a_variable():
     places = Settings.read({}, {"NODEGRAPH_MODELS_DIR": "/a:s3://bucket/models:b"}).models_dir
 
     assert [str(place) for place in places] == ["/a", "s3://bucket/models", "b"]
+
+
+def test_what_nobody_keeps_is_not_saved_in_the_store(open_files, tmp_path):
+    files = open_files()
+    apart = files.saving_in(tmp_path / "scratch")
+
+    apart.save("output", "day/cat", ".png", b"data")
+
+    assert (tmp_path / "scratch/output/day/cat_00001_.png").read_bytes() == b"data"
+    assert files.input_names((".png",), "output") == []
+    assert apart.elsewhere.keys() == {"input"}
