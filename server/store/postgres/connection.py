@@ -41,8 +41,8 @@ class PostgresConnection:
         """The newest event of the transaction; 0 if only other things changed; None if nothing."""
 
     def execute(self, sql: str, values: Sequence[Any] = (), /) -> Cursor:
-        """Run a statement."""
-        return self.raw.execute(_translate(sql), values)
+        """Run a statement; a null character in a text becomes U+FFFD, for Postgres has none."""
+        return self.raw.execute(_translate(sql), [_storable(value) for value in values])
 
     def clock(self) -> int:
         """Return the database's time in milliseconds since 1970."""
@@ -61,6 +61,10 @@ class PostgresConnection:
     def touch(self) -> None:
         """Make a change that has to reach the disk."""
         self.raw.execute("UPDATE alembic_version SET version_num = version_num")
+
+
+def _storable(value: Any) -> Any:
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 @lru_cache(512)

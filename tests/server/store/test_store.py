@@ -58,6 +58,15 @@ def test_what_was_accepted_is_there_after_the_store_was_closed(place):
         second.close()
 
 
+def test_a_null_character_in_a_text_is_no_fault_of_the_store(store):
+    async def scenario():
+        unknown = await store.find("a\0")
+        await store.accept(new("a", client="me\0"))
+        return unknown, await store.count(RunFilter(client="me\0"))
+
+    assert done(scenario()) == (None, 1)
+
+
 def test_numbers_grow_and_front_is_before_everything(store):
     one, two = done(accepted(store, "a", "b"))
     (front,) = done(accepted(store, "c", front=True))
