@@ -197,9 +197,10 @@ def test_a_signed_address_is_given_if_the_settings_say_so(object_store, tmp_path
         request = urllib.request.Request(f"{server.url}/view?filename={quote(PNG)}")
         with pytest.raises(urllib.error.HTTPError) as answer:
             urllib.request.build_opener(_NoRedirects).open(request)
-        assert answer.value.code == 302
-        assert answer.value.headers["Location"].startswith(object_store.endpoint)
-        assert "X-Amz-Expires=60" in answer.value.headers["Location"]
+        with answer.value as redirect:
+            assert redirect.code == 302
+            assert redirect.headers["Location"].startswith(object_store.endpoint)
+            assert "X-Amz-Expires=60" in redirect.headers["Location"]
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
