@@ -282,6 +282,10 @@ resource app 'Microsoft.App/containerApps@2025-01-01' = {
               value: 'az://${files.name}/output'
             }
             {
+              name: 'NODEGRAPH_TEMP_DIR'
+              value: 'az://${files.name}/temp'
+            }
+            {
               name: 'AZURE_STORAGE_ACCOUNT_NAME'
               value: storage.name
             }

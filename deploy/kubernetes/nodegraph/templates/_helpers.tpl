@@ -60,6 +60,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - name: NODEGRAPH_OUTPUT_DIR
   value: {{ . | quote }}
 {{- end }}
+{{- with .Values.storage.files.temp }}
+- name: NODEGRAPH_TEMP_DIR
+  value: {{ . | quote }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 - name: {{ $name }}
   value: {{ $value | toString | quote }}
