@@ -30,7 +30,7 @@ from nodegraph.execution.steps import Step, Steps
 from nodegraph.graph.graph import NodeId
 from nodegraph.graph.results import Expansion, Ui
 from nodegraph.runtime.node_errors import call_node_code
-from nodegraph.runtime.out_of_memory import OutOfMemoryError
+from nodegraph.runtime.out_of_memory import OutOfMemoryError, let_go
 from nodegraph.runtime.run_environment import CancelToken, use_environment
 
 _ROOM = "what was kept of earlier runs is forgotten, for this node needs the memory."
@@ -315,10 +315,12 @@ class Executor:
                 return call_node_code(step.node, invoke, step, batch, context)
             except NodeGraphError as error:
                 self._raise_if_broken()
-                says = next(reliefs, None) if isinstance(error, OutOfMemoryError) else None
-                if says is None:
+                if not isinstance(error, OutOfMemoryError):
                     raise
-            gc.collect()  # what the error's traceback holds
+                let_go(error)
+                if (says := next(reliefs, None)) is None:
+                    raise
+            gc.collect()  # what is held in cycles
             self._facts.emitter.send(Notice, *step.who, says)
 
     def _reliefs(self) -> Iterator[str]:
@@ -345,7 +347,7 @@ class Executor:
         wanted = call_node_code(step.node, memory, step.kind.arguments_of(batch))
         missing = wanted - free_bytes()
         if missing > 0 and self._cache.spill(missing) < missing and self._forget():
-            gc.collect()
+            gc.collect()  # what is held in cycles
             self._facts.emitter.send(Notice, *step.who, _ROOM)
 
     def _spill(self) -> bool:

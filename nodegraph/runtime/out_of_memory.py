@@ -3,6 +3,7 @@
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from traceback import clear_frames
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.runtime.sizes import PREFIXES, format_size
@@ -61,6 +62,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError | OSError) and bool(_SAYS.search(str(error)))
+
+
+def let_go(error: BaseException) -> None:
+    """Let go of what the functions that an error came through hold: memory is short."""
+    found: BaseException | None = error
+    while found is not None:
+        clear_frames(found.__traceback__)
+        found = found.__cause__ or found.__context__
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import ClassVar
+from weakref import ref
 
 import pytest
 
@@ -26,18 +27,34 @@ class Handle:
     model: Streamed
 
 
+class Watched(Streamed):
+    """A model that notes what failed attempts still hold when it is told to take less."""
+
+    def resize(self, nbytes: int, *, waits: bool = False) -> None:
+        STILL_HELD.append(sum(each() is not None for each in MADE))
+        super().resize(nbytes, waits=waits)
+
+
+class Numbers:
+    """What a node has made before it lacks memory."""
+
+
 MEANWHILE: list[Graph] = []
 """Runs that are expected as soon as a node begins to compute."""
 
 ATTEMPTS: list[int] = []
 """The bytes of weights on the accelerator at each attempt of a node that lacks memory."""
 
+MADE: list[ref[Numbers]] = []
+STILL_HELD: list[int] = []
+"""The number of `MADE` that are there each time a model is resized."""
+
 
 @pytest.fixture
 def engine(tmp_path):
     @node("OpenModel", category="test")
     def open_model(name: str, ctx: Context) -> Handle:
-        return Handle(ctx.models.share(name, lambda: Streamed(500)))
+        return Handle(ctx.models.share(name, lambda: Watched(500)))
 
     @node("Compute", category="test")
     def compute(model: Handle, seed: int) -> int:
@@ -53,6 +70,8 @@ def engine(tmp_path):
         run = run_environment().models
         assert run is not None
         model.model.compute(run, 2)
+        made = Numbers()
+        MADE.append(ref(made))
         ATTEMPTS.append(model.model.held_bytes)
         if ATTEMPTS[-1] > 150:
             raise MemoryError
@@ -118,7 +137,8 @@ def test_what_is_wrong_with_a_graph_is_for_its_run_to_say(engine):
 
 
 def test_a_node_that_lacks_memory_keeps_ever_less_of_its_model(engine):
-    ATTEMPTS.clear()
+    for each in (ATTEMPTS, MADE, STILL_HELD):
+        each.clear()
     events = list[Event]()
     nodes = {
         "open": ("OpenModel", {"name": "a"}),
@@ -129,6 +149,8 @@ def test_a_node_that_lacks_memory_keeps_ever_less_of_its_model(engine):
     engine.run(graph_of(**nodes), emit=events.append)
 
     assert ATTEMPTS == [500, 500, 250, 125]
+    assert STILL_HELD
+    assert not any(STILL_HELD)
     notices = [event.message for event in events if isinstance(event, Notice)]
     told = "out of memory: more of the model's weights wait on the host, trying again."
     assert "is forgotten" in notices[0]
