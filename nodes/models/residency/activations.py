@@ -118,11 +118,11 @@ class _OneKernelAttention(TorchFunctionMode):
         """Run a function of torch; of attention only make the result."""
         options = dict(kwargs or {})
         if func is functional.scaled_dot_product_attention:
-            return _attend(*args, **options)
+            return attend_on_meta(*args, **options)
         return func(*args, **options)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> Tensor:
+def attend_on_meta(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> Tensor:
     """Return a tensor as attention makes it."""
     del key
     batch, heads, length = query.shape[:3]
