@@ -110,7 +110,7 @@ class Search:
         if refused:
             return _grains((size + refused) / 2)
         if found.planned < 0.9 * size < found.peak:  # it takes what there is
-            return _grains(found.planned)
+            return max(_grains(found.planned), GRAIN)
         return _grains(min(found.peak, (1 - FINEST) * size))
 
     def _first_that_runs(self, size: float) -> tuple[int, Trial]:
