@@ -72,6 +72,11 @@ class Slots(click.ParamType[tuple[str, int]]):
     " postgres); SQLite in the data folder if not set.",
 )
 @click.option(
+    "--workers",
+    metavar="local|ray|ray://HOST:PORT",
+    help="Where runs are computed: by processes on this machine, or by actors of a Ray cluster.",
+)
+@click.option(
     "--device",
     "devices",
     metavar="DEVICE",

@@ -19,7 +19,7 @@ FILE = "nodegraph.toml"
 PREFIX = "NODEGRAPH_"
 FILE_VARIABLE = "NODEGRAPH_CONFIG"
 ENVIRONMENT = "the environment"
-TABLES = ("server",)
+TABLES = ("server", "server.ray")
 """Tables whose keys are settings; other tables are values."""
 _HERE = Path()
 _FOLDERS: object = tuple[Path, ...]
@@ -53,7 +53,7 @@ def types_of(settings: type[Any], table: str = "") -> dict[str, object]:
     types: dict[str, object] = {}
     for item in fields(settings):
         if is_dataclass(item.type):
-            types |= types_of(cast("type[Any]", item.type), f"{item.name}.")
+            types |= types_of(cast("type[Any]", item.type), f"{table}{item.name}.")
         else:
             types[table + item.name] = _bare(item.type)
     return types
@@ -104,8 +104,10 @@ def nest(values: Mapping[str, object]) -> dict[str, object]:
     """Turn flat keys into nested tables."""
     tree: dict[str, object] = {}
     for key, value in values.items():
-        table, dot, name = key.rpartition(".")
-        inside = cast("dict[str, object]", tree.setdefault(table, {})) if dot else tree
+        *tables, name = key.split(".")
+        inside = tree
+        for table in tables:
+            inside = cast("dict[str, object]", inside.setdefault(table, {}))
         inside[name] = value
     return tree
 
@@ -116,19 +118,22 @@ def pair(text: str) -> tuple[str, str]:
     return (room, level) if told else (EVERYWHERE, room)
 
 
-def _flat(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    for key, value in values.items():
+def _flat(values: Mapping[str, object], table: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        key = table + name
         if key in TABLES and isinstance(value, dict):
-            inside = cast("dict[str, object]", value)
-            yield from ((f"{key}.{name}", item) for name, item in inside.items())
+            yield from _flat(cast("dict[str, object]", value), f"{key}.")
         else:
             yield key, value
 
 
 def _key(name: str) -> str:
     key = name.removeprefix(PREFIX).lower()
-    table, _, inside = key.partition("_")
-    return f"{table}.{inside}" if table in TABLES and inside else key
+    for table in reversed(TABLES):  # those inside of others come later
+        inside = key.removeprefix(f"{table.replace('.', '_')}_")
+        if inside and inside != key:
+            return f"{table}.{inside}"
+    return key
 
 
 def _bare(hint: object) -> object:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from nodegraph.files.user_dirs import data_folder
 from nodegraph.runtime.choices import LogFormat, LogLevel, Placement, Prefer, Range, Scripts
+from nodegraph.settings.ray import RaySettings
 
 EVERYWHERE = "all"
 """Stands for every room in `log_levels`, and for every server in `comfyui_slots`."""
@@ -39,6 +40,10 @@ class ServerSettings:
     """The server's name among those that share a database; its host and port if not set."""
     lease: Annotated[float, Range(ge=1, le=3600)] = 10.0
     """Seconds without a sign of life after which such servers take over the runs of another."""
+    workers: str = "local"
+    """`local` for processes on this machine; `ray` or `ray://HOST:PORT` for actors of a cluster."""
+    ray: RaySettings = field(default_factory=RaySettings)
+    """The settings of workers on Ray only."""
     devices: tuple[str, ...] = ()
     """`cpu`, `cuda:0`, `xpu:0`, …, a worker process each; every card that is seen if empty."""
     reload_packs: bool = False

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -33,6 +33,7 @@ from nodegraph.settings.layers import (
     types_of,
 )
 from nodegraph.settings.places import OpenPlaces, StoreOptions, open_places
+from nodegraph.settings.ray import RaySettings
 from nodegraph.settings.server import ServerSettings
 
 if TYPE_CHECKING:
@@ -222,8 +223,7 @@ def _join(
 
 
 def _check_keys(layer: Layer) -> None:
-    inside = [f"server.{item.name}" for item in fields(ServerSettings)]
-    known = [*(item.name for item in fields(Settings) if item.name not in TABLES), *inside]
+    known = [*types_of(Settings)]
     for key in layer.values:
         if key in TABLES:
             message = f"{layer.spelling(key)!r} in {layer.where} has to be a table."
@@ -255,7 +255,8 @@ def _plain(values: Mapping[str, object]) -> Settings:
     """Settings of values that need no check: pydantic takes a tenth of a second to import."""
     tree: dict[str, Any] = nest(values)
     table: dict[str, Any] = tree.pop("server", {})
-    return Settings(**tree, server=ServerSettings(**table))
+    ray: dict[str, Any] = table.pop("ray", {})
+    return Settings(**tree, server=ServerSettings(**table, ray=RaySettings(**ray)))
 
 
 def _validate(values: Mapping[str, object], origin: Mapping[str, str]) -> Settings:

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from signal import Signals
 from typing import Any
 from urllib.parse import quote
@@ -16,12 +15,9 @@ from urllib.parse import quote
 import click
 from aiohttp import web
 
-from nodegraph.cache.limit import limit_bytes
-from nodegraph.files.objects.address import Place
 from nodegraph.packs.installed import problem_lines
 from nodegraph.packs.registry import Registry
 from nodegraph.runtime.choices import PreviewMethod
-from nodegraph.settings.layers import TABLES
 from nodegraph.settings.server import ServerSettings
 from nodegraph.settings.settings import Settings
 from server.lifecycle.app import create_app
@@ -29,6 +25,7 @@ from server.lifecycle.data_folder import lock_data_folder
 from server.lifecycle.settings_check import tokens_of
 from server.lifecycle.sockets import open_sockets
 from server.lifecycle.warm import warm_workflows
+from server.lifecycle.workers import Workforce
 from server.observability import logs
 from server.observability.metrics import Metrics
 from server.pictures.process import Pictures
@@ -43,9 +40,7 @@ from server.webhooks import signing
 from server.webhooks.sender import Webhooks
 from server.webhooks.targets import Targets
 from server.workers.comfyui.servers import comfy_servers
-from server.workers.devices import choose_devices
 from server.workers.file_names import FileNames
-from server.workers.local import LocalWorker
 from server.workers.process_worker import ServerHooks
 
 _log = logging.getLogger("server")
@@ -73,9 +68,9 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
     with lock_data_folder(settings.data_dir):
         sockets = await open_sockets(settings.host, settings.port)
         shutil.rmtree(settings.data_dir / _TEMP, ignore_errors=True)
-        options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
+        workforce = await Workforce.find(common, flags)
         port = sockets[0].getsockname()[1]
-        parts = open_parts(common, replace(settings, port=port), options)
+        parts = open_parts(common, replace(settings, port=port), workforce)
         app = create_app(parts, settings, tokens)
         runner = web.AppRunner(
             app,
@@ -88,6 +83,7 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
         try:
             for socket in sockets:
                 await web.SockSite(runner, socket).start()
+            workforce.scale(lambda: parts.dispatcher.waiting)
             _announce(runner, settings.host, tokens)
             gc.freeze()  # what a server begins with stays, and need not be looked through again
             await _until(stops)
@@ -95,6 +91,7 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
             await parts.dispatcher.drain(settings.drain)
         finally:
             await runner.cleanup()
+            await workforce.close()
 
 
 def _read(flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
@@ -109,29 +106,24 @@ def _read(flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
     return replace(settings, temp_dir=temp), {**flags, "temp_dir": temp}
 
 
-def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str, Any]) -> Parts:
+def open_parts(common: Settings, settings: ServerSettings, workforce: Workforce) -> Parts:
     """Open the store and return all parts, ready to start.
 
     Args:
         common: the settings of every command.
         settings: the settings of the server.
-        options: the options of workers, which read the settings file and environment themselves.
+        workforce: makes the workers.
 
     Raises:
-        SettingsError: there is no such device, or no worker can be warm for a workflow.
+        SettingsError: no worker can be warm for a workflow.
         DamagedStoreError: the queue is damaged.
     """
-    devices = choose_devices(settings.devices)
-    result_cache = limit_bytes(common.result_cache, len(devices))
-    options = {**options, "flags": {**options["flags"], "result_cache": result_cache}}
     registry = Registry.from_settings(common, later=True)
     for line in problem_lines(registry.problems):
         _log.warning("%s", line)
     files = common.files(registry.model_places)
     files.check_elsewhere()
-    if settings.warm:
-        warm = warm_workflows(settings.warm, registry, files)
-        options = {**options, "warm": warm, "keep": settings.keep}
+    warm = warm_workflows(settings.warm, registry, files)
     store = Store(settings.database or settings.data_dir / "queue.sqlite")
     store.open()
     bus = Bus()
@@ -142,9 +134,7 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     hooks = ServerHooks(namer, metrics, dispatcher.wake, loaded)
     comfyui = comfy_servers(settings, hooks, files.for_owner, lambda: registry.catalog)
     metrics.know_types(comfyui)
-    for device in devices:
-        worker = LocalWorker(device, options, hooks, slots=settings.slots)
-        dispatcher.workers.append(worker)
+    dispatcher.workers.extend(workforce.make(hooks, warm))
     dispatcher.workers.extend(comfyui.workers)
     return Parts(
         settings=common,
@@ -184,27 +174,6 @@ def _webhooks(settings: ServerSettings, store: Store) -> Webhooks:
         signing.Signer(secret or signing.new_secret()),
     )
     return Webhooks(store.deliveries, targets, signer, shared=bool(settings.database))
-
-
-def _for_workers(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the flags that workers need, as JSON values with absolute paths."""
-    return {
-        name: _plain(value)
-        for name, value in flags.items()
-        if name not in TABLES and value not in (None, ())
-    }
-
-
-def _plain(value: str | int | Place | tuple[Place, ...]) -> str | int | list[str]:
-    if isinstance(value, str | int):
-        return value
-    if isinstance(value, tuple):
-        return [_absolute(item) for item in value]
-    return _absolute(value)
-
-
-def _absolute(place: Place) -> str:
-    return str(place.absolute() if isinstance(place, Path) else place)
 
 
 def _announce(runner: web.AppRunner, host: str, tokens: Tokens) -> None:

@@ -142,6 +142,11 @@ class Dispatcher:
         """Take all runs of an owner out of the queue; active runs go on."""
         await asyncio.gather(*(self.withdraw(run_id) for run_id in self.queue(owner)))
 
+    @property
+    def waiting(self) -> int:
+        """The number of waiting runs."""
+        return len(self._queue)
+
     def queue(self, owner: str | None = None) -> list[str]:
         """Return the ids of the waiting runs, next first; of one owner, or of all."""
         return [run.id for run in self._queue if owner in (None, run.owner)]

@@ -3,7 +3,7 @@
 import socket
 import sys
 
-from server.worker_process.program import die_with_parent
+from server.workers.process import die_with_parent
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.files.file_names import FileSeries, NumberedFile, SaveSlot
 from server.workers.wire import Channel
 
+_GONE = "the server was stopped before it named a file"
+
 
 class StoreNaming:
     """Asks the server for numbers; the server stores a number before the file gets it.
@@ -27,6 +29,7 @@ class StoreNaming:
         self._files: Counter[SaveSlot] = Counter()
         self._asked: dict[int, SimpleQueue[Mapping[str, Any]]] = {}
         self._questions = count()
+        self._abandoned = False
 
     def next_file(self, slot: SaveSlot) -> "StoreClaim":
         """Return the claim of the next file that a node saves."""
@@ -43,6 +46,8 @@ class StoreNaming:
         """
         reply: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
         with self._lock:
+            if self._abandoned:
+                raise NodeGraphError(_GONE)
             question = next(self._questions)
             self._asked[question] = reply
         self.tell({**body, "question": question})
@@ -58,8 +63,22 @@ class StoreNaming:
     def answer(self, body: Mapping[str, Any]) -> None:
         """Hand an answer of the server to the thread that waits for it."""
         with self._lock:
-            reply = self._asked.pop(body["question"])
-        reply.put(body)
+            reply = self._asked.pop(body["question"], None)
+        if reply is not None:  # else the server that was asked is gone
+            reply.put(body)
+
+    def abandon(self) -> None:
+        """Refuse files until `resume`: the server is gone, and nobody wants the runs that ask."""
+        with self._lock:
+            asked, self._asked = self._asked, {}
+            self._abandoned = True
+        for reply in asked.values():
+            reply.put({"error": _GONE})
+
+    def resume(self) -> None:
+        """Note that there is a server again, which answers."""
+        with self._lock:
+            self._abandoned = False
 
     def forget(self, run_id: str) -> None:
         """Forget the positions of a run that is over."""

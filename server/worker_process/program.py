@@ -1,10 +1,8 @@
 """The main loop of a worker process, which ends with its parent."""
 
 import os
-import signal
-import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,10 @@ from server.worker_process.runs import Runs
 from server.worker_process.warm_up import WarmUp
 from server.workers.wire import Channel, Frame
 
-_PR_SET_PDEATHSIG = 1
+_LONGEST_END = 60.0
+"""Seconds that runs may take to end which nobody waits for any more."""
+_STUCK_EXIT = 6
+"""The exit code of a worker one of whose runs did not end then."""
 
 
 def serve(channel: Channel) -> None:
@@ -50,22 +51,23 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     runs = Runs(engine, channel, naming.forget, server.clients, reports)
     answers = Answers(engine, server, messages, channel)
 
+    has_begun = threading.Event()
+
     def begin() -> None:
+        has_begun.set()
         reports.send()
         channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})
         if any(pack.name == BUILT_IN for pack in registry.packs):
             threading.Thread(target=_describe, args=(channel,), daemon=True).start()
 
-    if options.get("warm"):
-        warm_up = WarmUp(engine, options["warm"], keep=options["keep"], used=runs.report_model)
-        warm_up.start(then=begin)
-    else:
-        begin()
+    _warm_up(engine, options, runs, begin)
     while (frame := channel.receive()) is not None:
         if frame.body["op"] == "open":
             serve_pack_routes(registry, server, Path(frame.body["path"]), channel)
         elif frame.body["op"] == "ask":
             answers.give(frame.body)
+        elif frame.body["op"] == "abandon":
+            _abandon(runs, naming, begin if has_begun.is_set() else None)
         else:
             _obey(frame, runs, naming)
 
@@ -94,6 +96,40 @@ def _describe(channel: Channel) -> None:
     channel.send({"op": "device", "device": describe_device()})
 
 
+def _warm_up(
+    engine: Engine, options: Mapping[str, Any], runs: Runs, then: Callable[[], None]
+) -> None:
+    """Run the workflows that come before all others, and call `then` afterwards."""
+    if options.get("warm"):
+        warm_up = WarmUp(engine, options["warm"], keep=options["keep"], used=runs.report_model)
+        warm_up.start(then=then)
+    else:
+        then()
+
+
+def _abandon(runs: Runs, naming: StoreNaming, begin: Callable[[], None] | None) -> None:
+    """Give up the runs of a server that is gone, then begin with the next; caches are kept.
+
+    If a run does not end, the process does: the next server may repeat that run here.
+
+    Args:
+        runs: all runs are of the server that is gone.
+        naming: no file of theirs gets a name any more.
+        begin: tells the next server; None if the process is about to begin, and has no run.
+    """
+    if begin is None:
+        return
+
+    def settle() -> None:
+        if not runs.abandon(_LONGEST_END):
+            os._exit(_STUCK_EXIT)
+        naming.resume()
+        begin()
+
+    naming.abandon()
+    threading.Thread(target=settle, name="abandon", daemon=True).start()
+
+
 def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
     body = frame.body
     match body["op"]:
@@ -114,16 +150,3 @@ def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
         case unknown:
             message = f"unknown message {unknown!r} from the server"
             raise ValueError(message)
-
-
-def die_with_parent() -> None:
-    """Have the system kill this process as soon as its parent dies; only on Linux.
-
-    The closed socket would end the process too, but only once a thread can read it, which a
-    node may prevent.
-    """
-    if sys.platform != "linux":
-        return
-    import ctypes  # imported here because only Linux needs it
-
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -50,6 +50,8 @@ _LAST = (RunFinished, RunFailed, RunCancelled)
 _LONGEST_WAIT = 600.0
 """The most seconds that a run waits for packs that are still being described."""
 _PAUSE = 1.0
+_SOON = 0.02
+"""Seconds between two looks whether abandoned runs are over."""
 LOST_DEVICE_EXIT = 5
 """The exit code of a worker whose device computes nothing more."""
 _log = logging.getLogger(__name__)
@@ -98,6 +100,22 @@ class Runs:
         token = self._tokens.get(run)
         if token:
             token.cancel()
+
+    def abandon(self, patience: float) -> bool:
+        """Cancel all runs and wait until they are over; return False if some take longer.
+
+        Args:
+            patience: the seconds that they may take.
+        """
+        tokens = [*self._tokens.values()]
+        for token in tokens:
+            token.cancel()
+        end = time.monotonic() + patience
+        while not set(tokens).isdisjoint([*self._tokens.values()]):
+            if time.monotonic() > end:
+                return False
+            time.sleep(_SOON)
+        return True
 
     def set_watched(self, run: str, watched: bool) -> None:
         """Turn previews of a run on or off."""

@@ -12,11 +12,11 @@ _log = logging.getLogger(LOGGER)
 _LONGEST = 10_000
 
 
-def log_output(worker: str) -> Callable[[str], None]:
-    """Return a function that logs a line of a worker."""
+def log_output(worker: str, level: int = logging.INFO) -> Callable[[str], None]:
+    """Return a function that logs a line of a worker, at a level of `logging`'s."""
 
     def tell(line: str) -> None:
-        _log.info("%s", line, extra={"worker": worker})
+        _log.log(level, "%s", line, extra={"worker": worker})
 
     return tell
 

@@ -21,6 +21,7 @@ LONGEST_START, LONGEST_WARM_START = 300.0, 3600.0
 """Seconds that a process may take to be ready, the second one if it reads models first; after that
 it is killed."""
 _OURS = variable("server.")
+_PR_SET_PDEATHSIG = 1
 _LIMIT = 2**20
 _ALLOCATOR: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
@@ -147,3 +148,16 @@ class Ending:
     def by_exit(cls, code: int) -> "Ending":
         """Return the end of a process with that exit code."""
         return cls(describe_exit(code), signal_of(code) or "exit")
+
+
+def die_with_parent() -> None:
+    """Have the system kill this process as soon as its parent dies; only on Linux.
+
+    The closed socket would end the process too, but only once a thread can read it, which a
+    node may prevent.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # imported here because only Linux needs it
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -107,6 +107,31 @@ class FrameReader:
         return True
 
 
+class FrameSplitter:
+    """Cuts what comes from a connection where one frame ends, without reading the frames."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def take(self, data: bytes) -> bytes:
+        """Add bytes, and return those of all frames that are whole by now.
+
+        Raises:
+            BrokenWireError: the data is not a frame.
+        """
+        self._bytes += data
+        end = 0
+        while len(self._bytes) >= end + _LENGTHS.size:
+            lengths = _lengths(self._bytes[end : end + _LENGTHS.size])
+            next_end = end + _LENGTHS.size + sum(lengths)
+            if next_end > len(self._bytes):
+                break
+            end = next_end
+        whole = bytes(self._bytes[:end])
+        del self._bytes[:end]
+        return whole
+
+
 class Channel:
     """The worker's end of the connection: blocking, and safe to send from any thread.
 

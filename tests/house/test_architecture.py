@@ -35,6 +35,7 @@ SHORT_FILES = {
     "nodegraph/graph/sockets.py": "part of the public API, imported by all rooms",
     "nodes/models/text/quotations.py": "one rule for splitting texts, which one family has",
     "nodegraph/python/methods.py": "has a stub of its own, generated from the catalog",
+    "nodegraph/settings/ray.py": "each table of settings is a file",
     "nodegraph/runtime/choices.py": "settings, packs and the server import it at cold start",
     "nodes/imaging/tolerant.py": "the codec and the host of ComfyUI's packs share it",
     "nodes/models/adapters/upscaler.py": "each adapter is a file",

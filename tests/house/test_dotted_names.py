@@ -27,6 +27,7 @@ OTHERS = {
     "nodes.LoraLoader": "ComfyUI's class",
     "server.PromptServer": "ComfyUI's class",
     "server.access": "the logger of the access log",
+    "server.ray": "a table of settings",
     "server.worker.output": "the logger of what workers print",
 }
 """Names that look like ours and are not, and whose they are."""

@@ -82,6 +82,15 @@ def write(text: str, context: Context) -> Ui:
     return Ui(values={"text": [text]})
 
 
+@node("ToyClock", category="toys", cache="never", output_node=True)
+def clock(context: Context, count: int = 10, seconds: float = 0.01) -> Ui:
+    """Show the time at each step."""
+    for _ in range(count):
+        context.progress_text(f"{time.time():.6f}")
+        time.sleep(seconds)
+    return Ui()
+
+
 @node("ToySpeak", category="toys", cache="never", output_node=True)
 def speak(text: str) -> Ui:
     """Log a text, and write it to stdout and stderr."""

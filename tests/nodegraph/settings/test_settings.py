@@ -51,6 +51,32 @@ def test_folders_beside_the_user_come_before_their_data_folder(here):
     assert settings.temp_dir == here / "cache/nodegraph/temp"
 
 
+def test_a_table_inside_of_a_table_has_settings_of_its_own(here):
+    write(
+        here / "nodegraph.toml", '[server.ray]\nworkers = 2\naddress = "file"\n[server]\nport = 7'
+    )
+    environment = {"NODEGRAPH_SERVER_RAY_ADDRESS": "variable", "NODEGRAPH_SERVER_PORT": "8"}
+    settings = read(environment, server={"workers": "ray"}).server
+
+    assert (settings.ray.workers, settings.ray.address) == (2, "variable")
+    assert (settings.workers, settings.port) == ("ray", 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[server.ray]\naddres = 1", "unknown setting 'server.ray.addres'"),
+        ("[server.ray]\nworkers = 0", "the setting 'server.ray.workers'"),
+        ("[server]\nray = 3", "'server.ray' in nodegraph.toml has to be a table"),
+    ],
+)
+def test_a_mistake_in_an_inner_table_is_told(here, text, told):
+    write(here / "nodegraph.toml", text)
+
+    with pytest.raises(SettingsError, match=told):
+        read()
+
+
 def test_each_source_overrules_the_one_before(here):
     write(here / "nodegraph.toml", 'input_dir = "file"\noutput_dir = "file"\ncache_dir = "file"')
     environment = {"NODEGRAPH_OUTPUT_DIR": "variable", "NODEGRAPH_CACHE_DIR": "variable"}
