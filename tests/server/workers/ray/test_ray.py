@@ -6,8 +6,9 @@ import time
 import pytest
 
 from tests.server.scheduling.test_preview_demand import previews, watched
-from tests.server.serving import ended, toy, until
+from tests.server.serving import ended, install_toys, toy, until
 from tests.server.workers.ray.cluster import (
+    Cluster,
     busy_program,
     cluster,
     kill_actor_of,
@@ -140,12 +141,13 @@ def test_a_machine_that_is_no_part_of_the_cluster_connects_by_its_client(ray):
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
 def test_where_nobody_answers_the_start_ends_and_says_what_to_do(ray, tmp_path, address):
+    install_toys(tmp_path)
     more = {"NODEGRAPH_SERVER_RAY_ADDRESS": address}
-    with pytest.raises(AssertionError) as ended_so, ray.serving(more=more):
+    with pytest.raises(AssertionError) as ended_so, Cluster(tmp_path).serving(more=more):
         pass
-    told = [line for line in str(ended_so.value).splitlines() if "no connection to Ray" in line]
-    assert len(told) == 1
-    assert "Is the head running" in str(ended_so.value)
+    first, second = str(ended_so.value).strip().splitlines()
+    assert "No connection to Ray" in first
+    assert "Is the head running" in second
 
 
 def test_the_settings_of_another_kind_of_actor_replace_those_that_are_there(ray):
