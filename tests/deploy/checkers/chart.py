@@ -13,6 +13,7 @@ import yaml
 KUBERNETES = "1.32"
 WARNING = 2
 CUSTOM = {
+    "RayCluster": ("ray.io/v1", ("rayVersion", "headGroupSpec", "workerGroupSpecs")),
     "ScaledObject": ("keda.sh/v1alpha1", ("scaleTargetRef", "triggers")),
     "ServiceMonitor": ("monitoring.coreos.com/v1", ("selector", "endpoints")),
 }
@@ -57,8 +58,18 @@ def _object(each: Mapping[str, Any]) -> list[str]:
         found = [f"{where}: no {key}" for key in keys if key not in each["spec"]]
         if each["apiVersion"] != version:
             found.append(f"{where}: apiVersion is {each['apiVersion']}, not {version}")
-        return found
+        return [*found, *(finding for pod in _ray_pods(each) for finding in _valid(where, pod))]
     return _valid(where, dict(each))
+
+
+def _ray_pods(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the pod templates of a RayCluster as pods, whose schema is known."""
+    if each["kind"] == "RayCluster":
+        groups = [each["spec"]["headGroupSpec"], *each["spec"].get("workerGroupSpecs", ())]
+        for group in groups:
+            template = group["template"]
+            meta = {"name": "pod", **template.get("metadata", {})}
+            yield {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
 
 
 def _valid(where: str, each: dict[str, Any]) -> list[str]:

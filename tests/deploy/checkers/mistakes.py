@@ -217,6 +217,24 @@ MISTAKES = (
         "one-gpu",
         {"replicas": 2},
     ),
+    Mistake(
+        "a wrong field in a pod of Ray",
+        CHART,
+        "automountServiceAccountToken: {{ eq",
+        "automountToken: {{ eq",
+        "automountToken",
+        "templates/raycluster.yaml",
+        "ray",
+    ),
+    Mistake(
+        "a RayCluster without workers",
+        CHART,
+        "workerGroupSpecs:",
+        "workerGroups:",
+        "workerGroup",
+        "templates/raycluster.yaml",
+        "ray",
+    ),
 )
 
 POLICY_MISTAKES = (

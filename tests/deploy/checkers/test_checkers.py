@@ -55,7 +55,7 @@ def test_policies_hold_and_mistakes_against_them_are_caught(tmp_path):
         folder.mkdir()
     for name in ("docker/Dockerfile", "azureml/autoscale.bicep", "containerapps/main.bicep"):
         shutil.copy(DEPLOY / name, good / f"good.{name.rpartition('/')[2]}")
-    for name in ("one-gpu", "fleet"):
+    for name in ("one-gpu", "fleet", "ray"):
         write_rendered(DEPLOY / CHART, name, good / f"good.{name}.yaml")
     planted = {
         mistake: plant(mistake, bad / str(number)) for number, mistake in enumerate(POLICY_MISTAKES)

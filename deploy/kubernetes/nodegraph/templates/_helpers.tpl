@@ -1,4 +1,4 @@
-{{/* Names, labels and the parts of pods. */}}
+{{/* Names, labels and the parts that pods of the server and of Ray share. */}}
 
 {{- define "nodegraph.name" -}}
 {{- if contains .Chart.Name .Release.Name -}}
@@ -35,11 +35,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- fail "more than one server needs database.existingSecret: SQLite is for one server" -}}
 {{- end -}}
 {{- $shared := or .Values.storage.files.existingClaim (and .Values.storage.files.input .Values.storage.files.output) -}}
-{{- if and $many (not $shared) -}}
+{{- if and (or $many (eq .Values.workers.mode "ray")) (not $shared) -}}
 {{- fail "several pods need files that all see: storage.files.input and output in an object store, or existingClaim" -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- fail "ingress.enabled needs ingress.host" -}}
+{{- end -}}
+{{- if and (eq .Values.workers.mode "ray") (not .Values.workers.ray.version) -}}
+{{- fail "workers.ray.version has to be the version of Ray in the image" -}}
 {{- end -}}
 {{- end -}}
 
