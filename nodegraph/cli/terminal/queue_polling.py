@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from nodegraph.cli.terminal.cache_view import read_stats
 from nodegraph.cli.terminal.queue_view import Queue, QueueView, RunActivity
-from nodegraph.client import AsyncClient, UnavailableError, UnreachableError
+from nodegraph.client import AsyncClient, Run, UnavailableError, UnreachableError
 from nodegraph.client.errors import NotFoundError
 
 PAUSE = 0.5
@@ -45,7 +45,15 @@ async def _look(client: AsyncClient, last: int) -> Queue:
     waiting = await client.runs("queued", limit=MOST)
     over = await client.runs("succeeded", "failed", "cancelled", limit=last) if last else []
     caches = read_stats(await client.metrics())
-    return Queue(running, sorted(waiting, key=lambda run: run.position or 0), over, *caches)
+    running = _without(running, [*waiting, *over])
+    waiting = sorted(_without(waiting, over), key=lambda run: run.position or 0)
+    return Queue(running, waiting, over, *caches)
+
+
+def _without(runs: Iterable[Run], later: Iterable[Run]) -> list[Run]:
+    """Return the runs that a later reply does not have in another state."""
+    moved = {run.id for run in later}
+    return [run for run in runs if run.id not in moved]
 
 
 class _Followers:

@@ -1,5 +1,6 @@
 """`nodegraph watch` on a real server: lines, a terminal, a server that goes and comes back."""
 
+import asyncio
 import os
 import re
 import signal
@@ -9,7 +10,10 @@ import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 
-from tests.server.serving import ROOT, TOYS, block, install_toys, serving, toy, until
+from nodegraph.cli.terminal.queue_polling import PAUSE, follow_queue
+from nodegraph.cli.terminal.queue_view import QueueView
+from nodegraph.client import AsyncClient
+from tests.server.serving import PATIENCE, ROOT, TOYS, block, install_toys, serving, toy, until
 
 TOKEN = "what-nobody-else-knows"
 FAILING = {
@@ -53,6 +57,17 @@ def watching(url, *flags, terminal=False):
         os.close(reading)
 
 
+class Late(AsyncClient):
+    """A client that hears which runs are active when these are over already."""
+
+    async def runs(self, *statuses, limit=50):
+        found = await super().runs(*statuses, limit=limit)
+        for run in found:
+            if not run.ended:
+                await self.wait(run)
+        return found
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,6 +84,24 @@ def test_each_change_is_a_line(server):
         program.send_signal(signal.SIGINT)
 
         assert program.wait(30) == 130
+
+
+def test_a_run_that_ends_during_a_look_is_told_of_once(server, capsys):
+    async def scenario():
+        async with Late(server.url) as client:
+            following = asyncio.create_task(follow_queue(client, QueueView(), 5))
+            for run in runs:
+                async with asyncio.timeout(PATIENCE):
+                    while f"{run} succeeded" not in "".join(told):
+                        await asyncio.sleep(0.05)
+                        told.append(capsys.readouterr().out)
+            await asyncio.sleep(2 * PAUSE)
+            following.cancel()
+
+    runs, told = [server.submit(toy(value, 0.05)) for value in (20, 40)], []
+    asyncio.run(scenario())
+    text = "".join([*told, capsys.readouterr().out])
+    assert [len(re.findall(f"{run} succeeded", text)) for run in runs] == [1, 1]
 
 
 def test_a_terminal_shows_how_far_a_run_is(server):
