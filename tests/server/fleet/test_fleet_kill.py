@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from http.client import HTTPException
 
-import psycopg
 import pytest
 
 from tests.server import postgres
@@ -154,12 +153,12 @@ def test_killed_servers_and_workers_lose_and_double_nothing(tmp_path, kills, cou
 
 def check(url, sender, output):
     """Every run that was accepted is finished, and has its one file, which is whole."""
-    with psycopg.connect(url) as connection:
-        found = connection.execute("SELECT id, state, error FROM runs").fetchall()
-        ends = connection.execute(
-            "SELECT run, count(*) FROM events WHERE name IN"
-            " ('run_finished', 'run_failed', 'run_cancelled') GROUP BY run"
-        ).fetchall()
+    found = postgres.query(url, "SELECT id, state, error FROM runs")
+    ends = postgres.query(
+        url,
+        "SELECT run, count(*) FROM events WHERE name IN"
+        " ('run_finished', 'run_failed', 'run_cancelled') GROUP BY run",
+    )
     states = {run: (state, error) for run, state, error in found}
     assert set(states) == set(sender.accepted)
     parked = {run for run, (_, error) in states.items() if error and "run_parked" in error}

@@ -5,8 +5,11 @@ import subprocess
 import sys
 import threading
 
-import psycopg
 import pytest
+
+pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+
+import psycopg
 
 from nodegraph.errors import SettingsError
 from server.errors import NewerStoreError, StorageError
