@@ -37,14 +37,16 @@ class Stepping(Scripted):
 class Member:
     """A dispatcher that shares a Postgres with others, its worker, and all that it published."""
 
-    def __init__(self, url: str, name: str, lease: float = 1.0, slots: int = 1) -> None:
+    def __init__(
+        self, url: str, name: str, lease: float = 1.0, slots: int = 1, address: str = ""
+    ) -> None:
         self.name = name
         self.store = Store(url)
         self.bus = Bus()
         self.dispatcher = FleetDispatcher(self.store, self.bus)
         self.worker = Stepping(name, slots)
         self.dispatcher.workers.append(self.worker)
-        join_fleet(self.dispatcher, Seat(name, f"here:{name}", lease))
+        join_fleet(self.dispatcher, Seat(name, address or f"here:{name}", lease))
         self.subscriber = self.bus.subscribe()
         self.heard = []
 

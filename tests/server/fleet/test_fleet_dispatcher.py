@@ -3,6 +3,9 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import pytest
+
+from nodegraph.errors import SettingsError
 from tests.server.fleet.members import Member, until
 
 STORY = ["run_queued", "run_started", "node_started", "node_finished", "run_finished"]
@@ -157,3 +160,38 @@ def test_a_server_that_stops_leaves_its_runs_to_others_at_once(database):
     run = play(scenario, database, "a", "b", lease=60)
 
     assert (run.state, run.attempts) == ("cancelled", 2)
+
+
+def test_a_name_that_a_living_server_has_is_refused_and_its_runs_go_on(database):
+    async def scenario(a):
+        await a.submit("r", steps=100_000)
+        await until(lambda: a.worker.begun)
+        with pytest.raises(SettingsError) as refused:
+            async with Member(database, "a", address="there:1"):
+                pass
+        await a.dispatcher.cancel("r")
+        await a.over("r")
+        return refused.value, await a.store.run("r")
+
+    refused, run = play(scenario, database, "a")
+
+    assert "here:a has the name 'a'" in refused.message
+    assert "server.name" in (refused.hint or "")
+    assert (run.state, run.attempts) == ("cancelled", 1)
+
+
+def test_a_server_that_died_at_another_address_is_succeeded_under_its_name(database):
+    async def scenario(a):
+        await a.submit("r", steps=100_000)
+        await until(lambda: a.worker.begun)
+        a.dispatcher._tasks.pop().cancel()  # its signs of life
+        async with Member(database, "a", lease=2, address="there:1") as again:
+            await until(lambda: again.worker.begun)
+            await again.dispatcher.cancel("r")
+            await again.over("r")
+            return await again.store.run("r"), await again.store.servers.find_all()
+
+    run, (seen,) = play(scenario, database, "a", lease=2)
+
+    assert (run.state, run.attempts, run.deaths) == ("cancelled", 2, 0)
+    assert seen.address == "there:1"

@@ -4,7 +4,6 @@ import os
 import signal
 from collections import Counter
 
-import psycopg
 import pytest
 
 from tests.server import postgres
@@ -34,6 +33,8 @@ def saves(value, steps, seconds):
 
 def look(url, question, *values):
     """The first row that answers a question to the database."""
+    import psycopg
+
     with psycopg.connect(url, autocommit=True) as connection:
         return connection.execute(question.encode(), values).fetchone()
 
@@ -42,6 +43,11 @@ def computing(url, run):
     """The name of the server that computes a run, once one does."""
     sql = "SELECT server FROM runs WHERE id = %s AND state = 'running'"
     return until(lambda: (look(url, sql, run) or [""])[0])
+
+
+def running(server):
+    """The ids of the runs that are computed, as ComfyUI's dialect lists them."""
+    return {item[1] for item in server.get("/queue").json["queue_running"]}
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +78,14 @@ def test_a_run_that_finds_no_free_worker_here_is_computed_by_the_other_server(pa
     servers, url = pair
     a, b = servers.values()
 
-    runs = [a.submit(toy(100, 0.02, value), client_id="c") for value in range(2)]
+    runs = [a.submit(toy(100, 0.05, value), client_id="c") for value in range(2)]
     where = {computing(url, run) for run in runs}
-    shown = [{item[1] for item in server.get("/queue").json["queue_running"]} for server in (a, b)]
+    for server in (a, b):  # each hears of the other's run a moment later
+        until(lambda server=server: running(server) == {*runs})
     counts = [server.get("/prompt").json["exec_info"]["queue_remaining"] for server in (a, b)]
     histories = [[server.finished(run)["outputs"] for run in runs] for server in (a, b)]
 
     assert where == {"a", "b"}
-    assert shown == [set(runs), set(runs)]
     assert counts == [2, 2]
     assert histories[0] == histories[1]
 
@@ -96,7 +102,7 @@ def test_messages_progress_and_previews_come_through_the_other_server(pair, far)
 
     names = [[m["type"] for m in messages if m["type"] != "progress"] for messages in heard]
     kept = [[m["seq"] for m in messages if "seq" in m] for messages in heard]
-    assert kept[0] == kept[1] == sorted(kept[0])
+    assert kept[0] == kept[1] == sorted({*kept[0]})
     assert [m["seq"] for m in again if "seq" in m] == kept[0]
     assert last == kept[0][-1]
     assert min(pictures) > 0
@@ -147,6 +153,22 @@ def test_a_run_that_was_cancelled_is_retried_from_the_other_server(far):
     computing(url, run)
     near.post(f"/v1/runs/{run}/cancel")
     assert ended(near, run)["status"] == "cancelled"
+
+
+def test_a_server_whose_name_is_taken_does_not_start_and_says_so(pair, tmp_path):
+    servers, url = pair
+    run = servers["a"].submit(toy(100, 0.05))
+    computing(url, run)
+    install_toys(tmp_path)
+    flags = ("--data-dir", str(tmp_path / "another"))
+
+    with (
+        pytest.raises(AssertionError, match=r"has the name 'b' already\..*\n +Set server\.name"),
+        serving_in_fleet(tmp_path, url, "b", *flags),
+    ):
+        pass
+    assert ended(servers["a"], run)["status"] == "succeeded"
+    assert look(url, "SELECT attempts FROM runs WHERE id = %s", run) == (1,)
 
 
 def test_a_killed_server_s_run_is_computed_by_the_other_and_saves_one_file(tmp_path, database):
