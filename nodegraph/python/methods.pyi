@@ -4031,6 +4031,23 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Raise the guidance to the sampler's cfg in the middle frame, from `min_cfg` at both end…"""
 
+    def ZImageFunControlnet(
+        self,
+        *,
+        model: Out[MODEL],
+        model_patch: Out[MODEL_PATCH],
+        vae: Out[VAE],
+        strength: float | Out[FLOAT] = ...,
+        image: Out[IMAGE] = ...,
+        inpaint_image: Out[IMAGE] = ...,
+        mask: Out[MASK] = ...,
+        start_percent: float | Out[FLOAT] = ...,
+        end_percent: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Steer Z-Image by a control image, fill the masked part of an image, or both."""
+
     def unCLIPCheckpointLoader(
         self,
         *,
