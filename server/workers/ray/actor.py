@@ -155,7 +155,7 @@ class WorkerHost:
 
     async def _leave(self) -> None:
         """End this actor for good, so that it is not restarted."""
-        import ray  # it is there, for this is an actor
+        import ray  # pyright: ignore[reportMissingImports]: it is there, for this is an actor
 
         await self._end_child()
         core: Any = ray  # typed in part only

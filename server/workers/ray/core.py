@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import ray
-import ray.exceptions
+import ray  # pyright: ignore[reportMissingImports]: an extra, which checks do without
 
 from server.workers.ray.actor import WorkerHost
 from server.workers.ray.messages import ActorOptions, Attachment, News
 
 _core: Final[Any] = ray
-"""Ray is typed in part only."""
+"""Ray is typed in part only, and not at all where it is not installed."""
 _PATIENCE: Final = 3.0
 """Seconds that the head has to answer."""
 _CALLS: Final = 1000
@@ -37,7 +36,7 @@ def connect(address: str, namespace: str) -> Cluster:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     _core.init(address=address, namespace=namespace, log_to_driver=False, logging_level="warning")
-    return Cluster(tuple(node["Resources"] for node in nodes()), ray.__version__)
+    return Cluster(tuple(node["Resources"] for node in nodes()), _core.__version__)
 
 
 def nodes() -> list[Mapping[str, Any]]:
@@ -54,12 +53,12 @@ async def head_answers() -> bool:
 
 def was_lost(error: BaseException) -> bool:
     """Return True if an actor has died or cannot be reached, rather than refused something."""
-    return isinstance(error, ray.exceptions.RayActorError)
+    return isinstance(error, _core.exceptions.RayActorError)
 
 
 def is_restarted(error: BaseException) -> bool:
     """Return True if an actor cannot be reached, and is probably being restarted."""
-    return isinstance(error, ray.exceptions.ActorUnavailableError)
+    return isinstance(error, _core.exceptions.ActorUnavailableError)
 
 
 class Actor:
