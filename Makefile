@@ -14,15 +14,18 @@ PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist l
 demo: $(VENV)/.installed
 	@$(BIN)/nodegraph run workflows/txt2img.json --output-dir output
 
-test: lint types unit
+# Types are checked beside the tests, which wait for programs most of the time.
+test: lint
+	@$(MAKE) --no-print-directory -j 2 types unit
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
+# With less memory (MB) it forgets what it knows of libraries, again and again.
 types: $(VENV)/.installed-dev
-	$(BIN)/basedpyright
+	NODE_OPTIONS=--max-old-space-size=8192 $(BIN)/basedpyright
 
 unit: $(VENV)/.installed-dev browser compiler
 	@$(COMPILE) nodegraph nodes server workflows

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -67,7 +68,7 @@ class World(NamedTuple):
 
     def prompt(self, name: str, **options):
         made = ALL[name].prompt(self.registry, **options)
-        write_models(self.settings.models_dir[0], json.dumps(made))
+        write_models(Path(str(self.settings.models_dir[0])), json.dumps(made))
         return made
 
     def run(self, engine: Engine, name: str, **options) -> Tensor:

@@ -51,7 +51,7 @@ class Interrupted(dict[tuple[int, int], Tensor]):
 
 def test_two_runs_of_different_sizes_get_their_own_latents():
     latents = Interrupted()
-    hint = ControlHint(torch.rand(1, 3, 16, 16), Halving(), None, latents)
+    hint = ControlHint(torch.rand(1, 3, 16, 16), Halving(), _latents=latents)
     alone = [ControlHint(hint.picture, Halving()).latent(*size, FORMAT) for size in SIZES]
     hint.latent(*SIZES[0], FORMAT)
     others: list[Tensor] = []
