@@ -26,6 +26,7 @@ class Allocating:
         torch.empty(self.nbytes, dtype=torch.uint8, device="cuda")
 
 
+@pytest.mark.slow  # on the pretended card
 def test_the_smallest_card_has_what_a_call_needs_and_little_more(tmp_path):
     size, found = Search(Allocating(), "BF16", tmp_path).smallest()
 

@@ -4,7 +4,10 @@ import pytest
 
 from tests.full_size.largest import Model, read_model, scaled
 
-pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+pytestmark = [
+    pytest.mark.slow,  # on the pretended card: minutes on two cores
+    pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor"),
+]
 CARD = 8.2e9
 
 

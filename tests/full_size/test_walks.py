@@ -18,6 +18,8 @@ from tests.full_size.pretended_card import PretendedCard
 from tests.nodes.bench import Bench
 from tests.tiny_models.handles import opened
 
+pytestmark = pytest.mark.slow  # on the pretended card: minutes on two cores
+
 FEW, MANY = 1, 2
 SLOTS = 300e6
 """Bytes of the buffers that parked weights pass through, at most."""
