@@ -65,6 +65,11 @@ class PooledModel(ABC):
         """The bytes of the accelerator that loading takes for a moment, beside the weights."""
         return 0
 
+    @property
+    def unpacked_bytes(self) -> int:
+        """The bytes of the accelerator that its largest quantized weight takes while it is used."""
+        return 0
+
     def resize(self, nbytes: int, *, waits: bool = False) -> None:
         """Let at most so many bytes be on the accelerator from now on, and park the rest.
 

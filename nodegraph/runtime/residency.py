@@ -31,6 +31,21 @@ class ModelUse(NamedTuple):
     ahead: bool = False
     """True if weights that are read seldom are read once all the same, before the others."""
 
+    @classmethod
+    def of(
+        cls, models: tuple[PooledModel, ...], computed: int | None, *, repeats: bool = True
+    ) -> "ModelUse":
+        """Return the use of models whose calls unpack quantized weights one after the other.
+
+        Args:
+            models: the models.
+            computed: the most bytes of what is computed; None: unknown.
+            repeats: see `ModelUse`.
+        """
+        if computed is not None:
+            computed += max((model.unpacked_bytes for model in models), default=0)
+        return cls(models, computed, repeats)
+
 
 class DeviceMemory(Protocol):
     """The accelerator's memory, as far as this process may use it."""

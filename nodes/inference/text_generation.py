@@ -120,7 +120,7 @@ class _Text:
         with device_lane(network.placement.device):
             seen = encoder.see(rows)
             models = (network,) if head is None else (network, head)
-            plan_use(ModelUse(models, self._beside))
+            plan_use(ModelUse.of(models, self._beside))
             driver = LanguageModelText(self.writer.record, network.module(self.writer.patches))
             if self.past is None:
                 self.past = driver.new_cache()

@@ -249,7 +249,7 @@ def use_of(model: ModelHandle, x: Tensor, cond: CondBatch) -> ModelUse:
     if peak is not None and steering:
         pixels = batch * size[0] * size[1] * model.latent_format.downscale**2
         peak += max(peak, pixels * _HINT_CHANNELS * model.dtype.itemsize)
-    return ModelUse((network, *steering), peak)
+    return ModelUse.of((network, *steering), peak)
 
 
 def _spec_of(model: ModelHandle, channels: int, cond: CondBatch) -> NetworkSpec:

@@ -295,7 +295,7 @@ class VaeHandle:
         network = self.vae.network
         if network.on_accelerator:
             peak = vae_peak(network.spec, self.dtype, method, tuple(x.shape))
-            plan_use(ModelUse((network,), peak, repeats=False))
+            plan_use(ModelUse.of((network,), peak, repeats=False))
         return cast("Vae", network.module(dtype=self.dtype))
 
     def _fit_channels(self, picture: Tensor) -> Tensor:

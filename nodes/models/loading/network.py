@@ -163,12 +163,13 @@ class Network(PooledModel):
 
     @property
     def loading_bytes(self) -> int:
-        """See `PooledModel`: the largest weight as the file has it, which is converted there."""
-        if self._weights is not None:
-            return 0
-        named = {source.key for source in self.file.sources.values()} & self.header.tensors.keys()
-        infos = (self.header.tensors[key] for key in named)
-        return max((i.nbytes for i in infos if not self.placement.keeps_stored(i)), default=0)
+        """See `PooledModel`."""
+        return self.file.loading_bytes if self._weights is None else 0
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """See `PooledModel`; by the file's header."""
+        return self.file.unpacked_bytes
 
     @property
     def steady_bytes(self) -> int:

@@ -88,6 +88,24 @@ class NetworkFile:
         """The bytes of each weight as it is kept, by the file's header; 0 if the file lacks it."""
         return {key: self._kept_nbytes(key) for key in self.shapes}
 
+    @cached_property
+    def loading_bytes(self) -> int:
+        """The bytes of the largest weight as the file has it that is converted on the device."""
+        tensors, keeps = self._header.tensors, self._placement.keeps_stored
+        named = {source.key for source in self.sources.values()} & tensors.keys()
+        infos = (tensors[key] for key in named)
+        return max((info.nbytes for info in infos if not keeps(info)), default=0)
+
+    @cached_property
+    def unpacked_bytes(self) -> int:
+        """The bytes of the largest weight that is kept in fewer than it is computed with, unpacked.
+
+        0 if there is none.
+        """
+        kept, wide = self.sizes, self._placement.dtype.itemsize
+        full = {key: shape.numel() * wide for key, shape in self.shapes.items()}
+        return max((full[key] for key in kept if 0 < kept[key] < full[key]), default=0)
+
     def load(self, hosted: Collection[str] = ()) -> dict[str, Tensor]:
         """Read all weights, in the network's order.
 

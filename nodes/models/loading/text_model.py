@@ -137,7 +137,7 @@ class TextEncoder:
         beside += linear_bytes(self.network.spec.config, tokens)
         with device_lane(self.network.placement.device):
             seen = self.see([chunk for chunks in prompts for chunk in chunks])
-            plan_use(ModelUse((self.network,), beside, repeats=False))
+            plan_use(ModelUse.of((self.network,), beside, repeats=False))
             network = self._class.drive(self.network.module(patches))
             return encode(network, prompts, self.rules, layers, seen)
 
@@ -149,7 +149,8 @@ class TextEncoder:
             return {}
         place, width = vision.placement, vision.spec.config["intermediate_size"]
         most = max(len(picture.pixels) for picture in pictures)
-        plan_use(ModelUse((vision,), most * width * _STATES * place.dtype.itemsize, repeats=False))
+        beside = most * width * _STATES * place.dtype.itemsize
+        plan_use(ModelUse.of((vision,), beside, repeats=False))
         module, see = vision.module(), _pictures(vision).see
         there = (
             replace(each, pixels=each.pixels.to(place.device, place.dtype)) for each in pictures
