@@ -51,13 +51,14 @@ def accept(db: Connection, new: NewRun) -> Accepted:
     number = new.number if new.number is not None else -following if new.front else following
     row = db.execute(
         "INSERT INTO runs (id, client, owner, priority, number, state, created_ms,"
-        " idempotency_key, digest, webhook, servers, why, models)"
-        " VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+        " queued_ms, idempotency_key, digest, webhook, servers, why, models, trace)"
+        " VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         (
-            *(new.id, new.client, new.owner, new.priority, number, now_ms()),
+            *(new.id, new.client, new.owner, new.priority, number, now := now_ms(), now),
             *(new.idempotency_key, new.digest, new.webhook),
             *(json.dumps([*new.servers]) if new.servers else "", new.why),
             json.dumps(new.models) if new.models else "",
+            json.dumps(new.trace) if new.trace else "",
         ),
     ).fetchone()
     work = new.work
@@ -83,9 +84,10 @@ def requeue(
 ) -> tuple[Run, Milestone]:
     """Put an active run back into the queue."""
     db.execute(
-        "UPDATE runs SET state = 'queued', worker = '', server = '', deaths = deaths + ?,"
-        " suspect = CASE WHEN ? = 1 THEN 1 ELSE suspect END WHERE id = ? AND state = 'running'",
-        (int(charged), int(suspect), run_id),
+        "UPDATE runs SET state = 'queued', worker = '', server = '', queued_ms = ?,"
+        " deaths = deaths + ?, suspect = CASE WHEN ? = 1 THEN 1 ELSE suspect END"
+        " WHERE id = ? AND state = 'running'",
+        (now_ms(), int(charged), int(suspect), run_id),
     )
     (milestone,) = add_events(db, run_id, [("run_requeued", {"reason": reason})])
     return rows.get(db, run_id), milestone
@@ -166,8 +168,8 @@ def retry(db: Connection, run_id: str) -> tuple[Run, Milestone]:
     db.execute(
         "UPDATE runs SET state = 'queued', attempts = 0, deaths = 0, suspect = 0, worker = '',"
         " server = '', cancel = 0, error = NULL, started_ms = NULL, finished_ms = NULL,"
-        " retries = retries + 1 WHERE id = ?",
-        (run_id,),
+        " retries = retries + 1, queued_ms = ? WHERE id = ?",
+        (now_ms(), run_id),
     )
     (queued,) = add_events(db, run_id, [("run_queued", {})])
     return rows.get(db, run_id), queued

@@ -82,6 +82,8 @@ def run_of(row: Row) -> Run:
         models=json.loads(row["models"]) if row["models"] else {},
         server=row["server"],
         cancel=bool(row["cancel"]),
+        trace=json.loads(row["trace"]) if row["trace"] else {},
+        queued_ms=row["queued_ms"],
     )
 
 

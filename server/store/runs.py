@@ -45,6 +45,8 @@ class NewRun:
     """The reason for that; empty if there is no ComfyUI server."""
     models: Mapping[str, int] = field(default_factory=dict[str, int])
     """The model files that it reads, and their bytes; none where only one worker could run it."""
+    trace: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The headers of W3C's Trace Context that name the span of its request; none if not traced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,10 @@ class Run:
     """The server process that computes it, or did last; empty if none has a name."""
     cancel: bool = False
     """True if somebody asked to cancel it while another process computed it."""
+    trace: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    """As `NewRun` has it."""
+    queued_ms: int = 0
+    """The time when it began to wait: when it was accepted, or put into the queue once more."""
 
     @property
     def attempt(self) -> "Attempt":

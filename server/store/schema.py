@@ -114,7 +114,12 @@ CREATE TABLE servers (
     seen_ms INTEGER NOT NULL
 ) STRICT;
 """
-STEPS = (_FIRST, _OWNERS, _DELIVERIES, _PLACES, _MODELS, FLEET)
+TRACES = """
+ALTER TABLE runs ADD COLUMN trace TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN queued_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE runs SET queued_ms = created_ms;
+"""
+STEPS = (_FIRST, _OWNERS, _DELIVERIES, _PLACES, _MODELS, FLEET, TRACES)
 """The migrations: each makes a version from the one before; the first from an empty file.
 
 Postgres has had the tables since version 5. Its migrations run the later steps, too, so these

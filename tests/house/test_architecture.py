@@ -58,6 +58,7 @@ SHORT_FILES = {
     "server/pictures/program.py": "the main loop of a process of its own",
     "server/scheduling/active_run.py": "the dispatcher and placing share it",
     "server/store/postgres/migrations/version_6.py": "each version of the tables is a file",
+    "server/store/postgres/migrations/version_7.py": "each version of the tables is a file",
     "server/store/postgres/tables.py": "the migrations share it",
     "server/workers/comfyui/scripts.py": "each list that another server gives is read in a file",
 }
@@ -70,7 +71,6 @@ SMALL_ROOMS = {
     "nodes/inference": "models at work, above all models and below the nodes",
     "nodes/models/export": "the reverse of loading, which knows nothing of it",
     "server/store/postgres/migrations": "one file for each version of the tables",
-    "server/observability": "logs and metrics, which the rooms above call",
     "server/pictures": "a process of its own, which alone decodes images",
 }
 """Rooms of fewer than five files, and why each is a room of its own."""

@@ -117,6 +117,7 @@ def test_a_database_of_the_first_version_becomes_a_current_one(path):
     finally:
         store.close()
     assert (again.id, again.owner, again.number) == ("r0", "", 0)
+    assert (again.queued_ms, again.trace) == (again.created_ms, {}) == (5, {})
     assert len(events) == 1
     assert added.seq == 4, "numbers are used once, those of removed runs too"
     assert after == []

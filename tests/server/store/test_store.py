@@ -202,6 +202,26 @@ def test_a_run_goes_its_way_once(store):
     assert again is None
 
 
+def test_it_is_known_when_a_run_began_to_wait_and_for_which_trace(store, monkeypatch):
+    monkeypatch.setattr("server.store.changes.now_ms", lambda: next(times))
+    times = iter(range(1000, 2000))
+
+    async def scenario():
+        await store.accept(new("a", trace={"traceparent": "00-1-2-01"}))
+        states = [await store.begin("a", "w")]
+        states += [(await store.requeue("a", "it died"))[0], await store.begin("a", "w")]
+        await store.end("a", Ending("failed", "run_failed", {"error": {"code": "x"}}))
+        return [*states, (await store.retry("a"))[0]]
+
+    begun, again, second, retried = done(scenario())
+    assert begun.queued_ms == begun.created_ms < begun.started_ms
+    assert begun.started_ms < again.queued_ms == second.queued_ms < second.started_ms
+    assert second.finished_ms is None
+    assert second.started_ms < retried.queued_ms
+    assert {run.created_ms for run in (begun, again, second, retried)} == {1000}
+    assert {run.trace["traceparent"] for run in (begun, second, retried)} == {"00-1-2-01"}
+
+
 def test_a_requeued_run_keeps_what_is_held_against_it(store):
     async def scenario():
         await accepted(store, "a")
