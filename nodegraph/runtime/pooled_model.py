@@ -11,6 +11,9 @@ class PooledModel(ABC):
     says; a model that can not be split is there whole or not at all.
     """
 
+    title: str = ""
+    """The model, for people; empty if it has no name."""
+
     @abstractmethod
     def nbytes(self) -> int:
         """Return the bytes of its weights, whether or not they are in memory."""

@@ -34,7 +34,11 @@ def join_fleet(dispatcher: FleetDispatcher, seat: Seat) -> None:
     """
     line = _Line(dispatcher, seat)
     hooks = LeaseHooks(
-        dispatcher.mine, dispatcher.abandon, dispatcher.cancel_here, line.renew_viewers
+        dispatcher.mine,
+        dispatcher.abandon,
+        dispatcher.cancel_here,
+        line.renew_viewers,
+        dispatcher.recorder.note_put_back,
     )
     lease = Lease(dispatcher.store, seat, hooks)
     works = (line.relay.run, line.channel.listen, line.channel.speak, lease.run)

@@ -8,7 +8,8 @@ from typing import Final
 
 from nodegraph.errors import SettingsError
 from server.errors import ServerError
-from server.store.runs import RunFilter
+from server.scheduling.recorder import STOPPED
+from server.store.runs import Milestone, Run, RunFilter
 from server.store.servers import ServerSeen
 from server.store.store import Store
 
@@ -17,6 +18,7 @@ _log = logging.getLogger(__name__)
 EVERY: Final = 2.0
 """Seconds between two signs of life, if the lease is long enough for five of them."""
 _SHARE: Final = 5
+_LOST: Final = "the server lost it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class LeaseHooks:
     """Called with each of its runs that somebody asked to cancel elsewhere."""
     renewed: Callable[[], None]
     """Called after each sign of life."""
+    put_back: Callable[[Run, Milestone, str], None]
+    """Called with each run of a server that is gone: as it is now, its new event, the reason."""
 
 
 class Lease:
@@ -73,13 +77,13 @@ class Lease:
             SettingsError: another server is alive and has the same name.
         """
         await self._check_name()
-        await self._store.servers.take_over(self._seat.name, "the server was stopped")
+        await self._put_back(self._seat.name, STOPPED)
         await self._store.servers.beat(self._seat.name, self._seat.address)
 
     async def give_up(self) -> None:
         """Leave the fleet; runs that are still computed here wait again."""
         try:
-            await self._store.servers.take_over(self._seat.name, "the server was stopped")
+            await self._put_back(self._seat.name, STOPPED)
         except ServerError as error:
             _log.error("%s", error)
 
@@ -129,8 +133,17 @@ class Lease:
         lease_ms = int(self._seat.lease * 1000)
         for name in await self._store.servers.find_lapsed(lease_ms):
             reason = f"the server {name} was lost"
-            for run, event in await self._store.servers.take_over(name, reason, lease_ms):
+            for run, event in await self._put_back(name, reason, lease_ms):
                 _log.warning("%s: %s", reason, event.name, extra={"run": run.id})
+
+    async def _put_back(
+        self, name: str, reason: str, lease_ms: int | None = None
+    ) -> list[tuple[Run, Milestone]]:
+        """Put the runs of a server back into the queue, and tell of each."""
+        taken = await self._store.servers.take_over(name, reason, lease_ms)
+        for run, event in taken:
+            self._hooks.put_back(run, event, reason)
+        return taken
 
     async def _put_strays_back(self) -> None:
         """Put runs back that this server seems to compute, but does not, seen so twice.
@@ -142,5 +155,6 @@ class Lease:
         active = self._hooks.active()
         strays = {(run.id, run.attempts): run for run in mine if run.id not in active}
         for run in (run for key, run in strays.items() if key in self._strays):
-            await self._store.requeue(run.id, "the server lost it", attempt=run.attempt)
+            put_back = await self._store.requeue(run.id, _LOST, attempt=run.attempt)
+            self._hooks.put_back(*put_back, _LOST)
         self._strays = frozenset(strays)

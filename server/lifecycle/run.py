@@ -24,10 +24,12 @@ from server.lifecycle.app import create_app
 from server.lifecycle.data_folder import lock_data_folder
 from server.lifecycle.settings_check import tokens_of
 from server.lifecycle.sockets import open_sockets
+from server.lifecycle.tracing import open_tracing
 from server.lifecycle.warm import warm_workflows
 from server.lifecycle.workers import Workforce
 from server.observability import logs
 from server.observability.metrics import Metrics
+from server.observability.observer import Observer
 from server.pictures.process import Pictures
 from server.scheduling.dispatcher import Dispatcher
 from server.scheduling.event_bus import Bus
@@ -64,14 +66,15 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
     common, flags = _read(flags)
     settings = common.server
     logs.begin(settings.log_format, settings.log_levels)
-    tokens = tokens_of(settings)
+    tokens, tracing = tokens_of(settings), open_tracing(settings.traces)
     with lock_data_folder(settings.data_dir):
         sockets = await open_sockets(settings.host, settings.port)
         shutil.rmtree(settings.data_dir / _TEMP, ignore_errors=True)
         workforce = await Workforce.find(common, flags)
         port = sockets[0].getsockname()[1]
-        parts = open_parts(common, replace(settings, port=port), workforce)
-        app = create_app(parts, settings, tokens)
+        observers = [tracing.runs] if tracing else []
+        parts = open_parts(common, replace(settings, port=port), workforce, observers)
+        app = create_app(parts, settings, tokens, tracing)
         runner = web.AppRunner(
             app,
             access_log=LOGGER,
@@ -92,6 +95,8 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
         finally:
             await runner.cleanup()
             await workforce.close()
+            if tracing is not None:
+                await tracing.close()
 
 
 def _read(flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
@@ -106,13 +111,19 @@ def _read(flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
     return replace(settings, temp_dir=temp), {**flags, "temp_dir": temp}
 
 
-def open_parts(common: Settings, settings: ServerSettings, workforce: Workforce) -> Parts:
+def open_parts(
+    common: Settings,
+    settings: ServerSettings,
+    workforce: Workforce,
+    observers: Sequence[Observer] = (),
+) -> Parts:
     """Open the store and return all parts, ready to start.
 
     Args:
         common: the settings of every command.
         settings: the settings of the server.
         workforce: makes the workers.
+        observers: hear of runs beside the metrics.
 
     Raises:
         SettingsError: no worker can be warm for a workflow.
@@ -128,10 +139,9 @@ def open_parts(common: Settings, settings: ServerSettings, workforce: Workforce)
     store.open()
     bus = Bus()
     metrics = Metrics(registry.catalog)
-    dispatcher = _open_dispatcher(store, bus, common.preview_method, metrics, settings)
-    loaded = dispatcher.placing.estimates.note_load
+    dispatcher = _open_dispatcher(store, bus, common.preview_method, metrics, observers, settings)
     namer = FileNames(store, patient=bool(settings.database)).answer
-    hooks = ServerHooks(namer, metrics, dispatcher.wake, loaded)
+    hooks = ServerHooks(namer, metrics, dispatcher.wake, dispatcher.note_model)
     comfyui = comfy_servers(settings, hooks, files.for_owner, lambda: registry.catalog)
     metrics.know_types(comfyui)
     dispatcher.workers.extend(workforce.make(hooks, warm))
@@ -151,15 +161,20 @@ def open_parts(common: Settings, settings: ServerSettings, workforce: Workforce)
 
 
 def _open_dispatcher(
-    store: Store, bus: Bus, previews: PreviewMethod, metrics: Metrics, settings: ServerSettings
+    store: Store,
+    bus: Bus,
+    previews: PreviewMethod,
+    metrics: Metrics,
+    observers: Sequence[Observer],
+    settings: ServerSettings,
 ) -> Dispatcher:
     """Return the dispatcher, which has its place in the fleet if there may be other servers."""
     if not settings.database:
-        return Dispatcher(store, bus, previews, metrics, settings.placement)
+        return Dispatcher(store, bus, previews, metrics, settings.placement, observers)
     from server.fleet.dispatcher import FleetDispatcher
     from server.fleet.joining import join_fleet, seat_of
 
-    dispatcher = FleetDispatcher(store, bus, previews, metrics, settings.placement)
+    dispatcher = FleetDispatcher(store, bus, previews, metrics, settings.placement, observers)
     join_fleet(dispatcher, seat_of(settings))
     return dispatcher
 

@@ -4,7 +4,7 @@ No metric has a label for runs, prompts, clients or model files, whose number is
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from nodegraph.cache.protocol import Stats
 from nodegraph.runtime.model_pool import PoolStats
+from server.observability.observer import ModelUse, Observer
 from server.store.runs import ENDED, Run
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -55,7 +56,7 @@ _WEIGHTS: _StatsMetrics = {
 }
 
 
-class Metrics:
+class Metrics(Observer):
     """The metrics of one server.
 
     Args:
@@ -97,29 +98,34 @@ class Metrics:
         """Set the function that returns the number of waiting runs by priority."""
         self._registry.register(_Depths(depths))
 
-    def run_begun(self, run: Run) -> None:
+    def run_begun(self, run: Run, /) -> None:
         """Count the wait of a run that has started."""
         if run.attempts == 1 and run.started_ms is not None:
-            self._waits.observe(max(0, run.started_ms - run.created_ms) / 1000)
+            self._waits.observe(max(0, run.started_ms - run.queued_ms) / 1000)
 
-    def run_ended(self, run: Run) -> None:
+    def run_ended(self, run: Run, _data: Mapping[str, Any], /) -> None:
         """Count a run that is over, and its duration."""
         self._jobs.labels(run.state).inc()
         if run.started_ms is not None and run.finished_ms is not None:
             self._durations.observe(max(0, run.finished_ms - run.started_ms) / 1000)
+
+    def run_reported(self, _run: Run, name: str, data: Mapping[str, Any], /) -> None:
+        """Count a computed node and its duration."""
+        if name == "node_finished":
+            self.node_finished(data["type_name"], data["seconds"])
 
     def node_finished(self, class_type: str, seconds: float) -> None:
         """Count a computed node and its duration."""
         known = any(class_type in types for types in self._class_types)
         self._nodes.labels(class_type if known else OTHER).observe(seconds)
 
-    def model_used(self, seconds: float | None) -> None:
-        """Count the use of a network, which was in memory (None) or loaded in so many seconds."""
-        if seconds is None:
+    def model_used(self, use: ModelUse, /) -> None:
+        """Count the use of a network, and its load if it had one."""
+        if use.seconds is None:
             self._hits.inc()
         else:
             self._misses.inc()
-            self._loads.observe(seconds)
+            self._loads.observe(use.seconds)
 
     def worker_restarted(self, worker: str, reason: str) -> None:
         """Count the death of a worker, by a signal or by `exit`, and forget its caches."""

@@ -156,6 +156,7 @@ class Attempts:
             await active.worker.cancel(active.run.id)
         if active.cancelled:
             await self._recorder.cancel(active.run.id)
+        self._recorder.note_lost(active.run)
         self._hooks.lost(active.run.id)
 
     async def _attempt(self, active: ActiveRun) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.runtime.choices import Placement, PreviewMethod
 from server.errors import DrainingError, StorageError, UnknownRunError, WorkerLostError
 from server.observability.metrics import Metrics
+from server.observability.observer import ModelUse, Observer
 from server.scheduling.active_run import ActiveRun
 from server.scheduling.attempts import Attempts, Hooks
 from server.scheduling.event_bus import Bus, Message
@@ -18,7 +20,7 @@ from server.scheduling.look_ahead import look_ahead
 from server.scheduling.placing import Placing, queue_entry
 from server.scheduling.positions import Positions
 from server.scheduling.preview_demand import PreviewDemand
-from server.scheduling.recorder import PAUSE, Recorder
+from server.scheduling.recorder import PAUSE, STOPPED, Recorder
 from server.scheduling.scheduler import Assignment
 from server.store.changes import now_ms
 from server.store.runs import Accepted, Milestone, NewRun, Run, RunFilter
@@ -40,6 +42,7 @@ class Dispatcher:
         previews: the preview method of runs that ask for none.
         metrics: counts runs and times.
         placement: what decides which of several workers gets a run.
+        observers: hear of runs beside the metrics.
     """
 
     def __init__(
@@ -49,11 +52,12 @@ class Dispatcher:
         previews: PreviewMethod = "latent2rgb",
         metrics: Metrics | None = None,
         placement: Placement = "models",
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.store = store
         self.bus = bus
         self.metrics = metrics or Metrics()
-        self.recorder = Recorder(store, bus, self.metrics)
+        self.recorder = Recorder(store, bus, (self.metrics, *observers))
         self.workers: list[Worker] = []
         self.draining = False
         self._queue = FairQueue()
@@ -93,6 +97,12 @@ class Dispatcher:
     def wake(self) -> None:
         """Have the queue looked at again, because a run or a worker may have become available."""
         self._wake.set()
+
+    def note_model(self, use: ModelUse) -> None:
+        """Take note of a network that a worker uses: its load tells how long others will take."""
+        self.recorder.note_model(use)
+        if use.seconds is not None:
+            self.placing.estimates.note_load(use.nbytes, use.seconds)
 
     async def submit(self, new: NewRun) -> Accepted:
         """Accept a run; it is stored on disk when this returns.
@@ -203,7 +213,8 @@ class Dispatcher:
     async def _recover(self) -> None:
         """Put the runs that the last server was computing back into the queue."""
         for run in await self.store.runs(RunFilter(states=["running"]), oldest_first=True):
-            await self.store.requeue(run.id, "the server was stopped")
+            await self.store.requeue(run.id, STOPPED)
+            self.recorder.note_given_up(run, STOPPED)
 
     async def _take_in(self, accepted: Accepted, new: NewRun, /) -> None:
         """Put a run that is stored into the queue in memory."""

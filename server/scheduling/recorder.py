@@ -12,7 +12,7 @@ from server.errors import (
     StorageError,
     UnknownRunError,
 )
-from server.observability.metrics import Metrics
+from server.observability.observer import ModelUse, Observer
 from server.scheduling.event_bus import Message
 from server.store.runs import Attempt, Ending, Milestone, Run, State
 from server.store.store import Store
@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 PAUSE = 1.0
 """Seconds until a failed write is tried again."""
+STOPPED = "the server was stopped"
+"""The reason why the runs of a server that begins anew wait again."""
 OVER = ("run_finished", "run_failed", "run_cancelled")
 """The events that a run ends with."""
 _ENDS: Mapping[State, str] = {
@@ -51,15 +53,15 @@ class Recorder:
     Args:
         store: records every event first.
         outlet: publishes it afterwards.
-        metrics: counts nodes and runs.
+        observers: hear of runs, nodes and models.
     """
 
-    def __init__(self, store: Store, outlet: Outlet, metrics: Metrics) -> None:
+    def __init__(self, store: Store, outlet: Outlet, observers: Sequence[Observer]) -> None:
         self.outlet = outlet
         self.server = ""
         """The name of this server among those that share the store; empty if it is alone."""
         self._store = store
-        self._metrics = metrics
+        self._observers = observers
 
     async def begin(self, run_id: str, worker: str) -> Run:
         """Record that a worker computes a waiting run, and return the run.
@@ -75,7 +77,8 @@ class Recorder:
             if not self.server:
                 raise
             run = await self._begun_before(run_id, worker, error)
-        self._metrics.run_begun(run)
+        for observer in self._observers:
+            observer.run_begun(run)
         return run
 
     async def _begun_before(self, run_id: str, worker: str, error: ServerError) -> Run:
@@ -104,9 +107,9 @@ class Recorder:
         done = reports[-1].data if reports[-1].name == "done" else None
         ending = _ending(done["state"], done) if done else None
         milestones, ended = await _retry_until_stored(lambda: self._write(run, kept, ending))
-        for report in reports:
-            if report.name == "node_finished":
-                self._metrics.node_finished(report.data["type_name"], report.data["seconds"])
+        for observer in self._observers:
+            for name, data in kept:
+                observer.run_reported(run, name, data)
         if not self.outlet.idle:
             self.outlet.publish_all(list(_messages(run, reports, milestones)))
         self.note_end(ended)
@@ -137,8 +140,36 @@ class Recorder:
                 run.id, reason, suspect=suspect, charged=charged, attempt=attempt
             )
         )
+        self.note_given_up(run, reason)
         self.publish(again, [event])
         return again
+
+    def note_given_up(self, run: Run, reason: str) -> None:
+        """Have it heard that an attempt failed, and that its run waits again; that is stored."""
+        for observer in self._observers:
+            observer.run_given_up(run, reason)
+
+    def note_put_back(self, run: Run, event: Milestone, reason: str) -> None:
+        """Have it heard that a run of a server that is gone waits again, or is over, as stored.
+
+        Args:
+            run: the run as it is now.
+            event: the event that says so.
+            reason: the reason why its attempt is given up.
+        """
+        self.note_given_up(run, reason)
+        if run.is_over:
+            self.note_end((run, event))
+
+    def note_lost(self, run: Run) -> None:
+        """Have it heard that another server has a run."""
+        for observer in self._observers:
+            observer.run_lost(run)
+
+    def note_model(self, use: ModelUse) -> None:
+        """Have it heard that a run uses a network."""
+        for observer in self._observers:
+            observer.model_used(use)
 
     def publish(self, run: Run, milestones: Collection[Milestone]) -> None:
         """Publish events that are stored."""
@@ -160,7 +191,8 @@ class Recorder:
         """Count, log and publish the end of a run that is stored; None is no end."""
         if ended:
             run, last = ended
-            self._metrics.run_ended(run)
+            for observer in self._observers:
+                observer.run_ended(run, last.data)
             _log_end(run, last.data)
             self.publish(run, [last])
 

@@ -7,7 +7,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError, short_repr
@@ -34,6 +35,7 @@ from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.validation.defaults import with_defaults
 from nodegraph.workflow.read import read_prompt
 from server.observability import logs
+from server.observability.observer import ModelUse
 from server.worker_process.device import memory_in_use, return_freed_memory
 from server.worker_process.look_ahead import LookAhead
 from server.worker_process.reports import CacheReports
@@ -170,10 +172,11 @@ class Runs:
         """Remember if an error ended all use of the device."""
         self._device_lost = self._device_lost or is_device_lost(error)
 
-    def report_model(self, model: PooledModel, seconds: float | None) -> None:
+    def report_model(self, model: PooledModel, seconds: float | None, run: str = "") -> None:
         """Tell the server that a run uses a model, and the seconds of its load, if it had one."""
         nbytes = 0 if seconds is None else model.nbytes()
-        self._channel.send({"op": "model", "seconds": seconds, "nbytes": nbytes})
+        use = ModelUse(run, model.title, nbytes, seconds, time.time_ns() // 1_000_000)
+        self._channel.send({"op": "model", "use": asdict(use)})
 
     def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
         run, editor = order["run"], order["extra"].get("extra_pnginfo")
@@ -193,7 +196,7 @@ class Runs:
                 previews=order["previews"] != "none",
                 preview_method=order["previews"],
                 looked_at=lambda: run in self._watched,
-                on_model_use=self.report_model,
+                on_model_use=partial(self.report_model, run=run),
                 on_files_left=lambda: self._channel.hold({"op": "writing", "run": run}),
             )
         except RunCancelledError:

@@ -14,6 +14,7 @@ from nodegraph.files.file_names import NumberedFile
 from nodegraph.runtime.model_pool import PoolStats
 from server.errors import WorkerLostError
 from server.observability.metrics import Metrics
+from server.observability.observer import ModelUse
 from server.workers.inbox import Inbox
 from server.workers.pack_socket import PackSocket
 from server.workers.process import Ending
@@ -37,11 +38,11 @@ class ServerHooks:
     namer: Namer
     """Answers its questions about file numbers."""
     metrics: Metrics
-    """Counts its restarts, model loads and memory."""
+    """Counts its restarts and memory, and knows its caches."""
     changed: Callable[[], None]
     """Called when the worker becomes ready, and when it no longer is."""
-    loaded: Callable[[int, float], None]
-    """Called when it has loaded a network, with its bytes and the seconds."""
+    model_used: Callable[[ModelUse], None]
+    """Called when one of its runs uses a network for the first time."""
 
 
 class Writer(Protocol):
@@ -254,9 +255,7 @@ class ProcessWorker(ABC):
     def _note(self, body: Mapping[str, Any]) -> None:
         """Handle a message that is no report of a run."""
         if body["op"] == "model":
-            self._hooks.metrics.model_used(body["seconds"])
-            if body["seconds"] is not None:
-                self._hooks.loaded(body["nbytes"], body["seconds"])
+            self._hooks.model_used(ModelUse(**body["use"]))
         elif body["op"] == "memory":
             self._hooks.metrics.gpu_memory(self.name, body["used"])
         elif body["op"] == "retire":

@@ -98,7 +98,8 @@ class Network(PooledModel):
         self._weights: ResidentWeights | None = None
         self._held_bytes = self._host_bytes = 0
         kind = network_class(spec.kind)
-        self._share = DeviceShare(f"{kind.title} of {header.path.name!r}", kind.parts)
+        self.title = f"{kind.title} of {header.path.name!r}"
+        self._share = DeviceShare(self.title, kind.parts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):

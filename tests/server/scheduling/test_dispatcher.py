@@ -86,10 +86,10 @@ class Scripted:
 class House:
     """A dispatcher with its store and workers, and everything that was published."""
 
-    def __init__(self, path, *workers):
+    def __init__(self, path, *workers, observers=()):
         self.store = Store(path)
         self.bus = Bus()
-        self.dispatcher = Dispatcher(self.store, self.bus)
+        self.dispatcher = Dispatcher(self.store, self.bus, observers=observers)
         self.dispatcher.workers.extend(workers)
         self.heard = []
 
