@@ -94,6 +94,8 @@ class ServerSettings:
     """The waiting runs from which on `/score` takes no further one."""
     score_pending_ok: bool = False
     """True if that answer has the status 200 rather than 202, which a gateway may not let pass."""
+    traces: str = ""
+    """The address of an OpenTelemetry collector that gets traces by OTLP over HTTP."""
     log_format: LogFormat = "text"
     """The format of log records: a line of text, or a JSON object, for each."""
     log_levels: Mapping[str, LogLevel] = field(default_factory=dict[str, LogLevel])

@@ -1,8 +1,10 @@
 """Builds the web application from the server's parts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from nodegraph.settings.server import ServerSettings
 from server.api.comfy.routes import add_comfy
@@ -18,14 +20,20 @@ from server.web import security
 from server.web.services import PARTS, Parts
 from server.web.tokens import Tokens
 
+if TYPE_CHECKING:
+    from server.observability.tracing import Tracing
 
-def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Application:
+
+def create_app(
+    parts: Parts, settings: ServerSettings, tokens: Tokens, tracing: "Tracing | None" = None
+) -> web.Application:
     """Return the application: every route, behind the guard.
 
     Args:
         parts: the store, the dispatcher and the other parts of the server.
         settings: the address to listen on, and the limits.
         tokens: the tokens that let clients in.
+        tracing: takes the spans of requests; None if there are no traces.
     """
     guard = security.guard(
         settings.host, settings.allow_hosts, tokens, score_open=settings.score_open
@@ -33,7 +41,8 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
     packs = PackRoutes(parts.registry).middleware
     servers = ServerRoutes(parts.comfyui, settings.comfyui_routes).middleware
     app = web.Application(
-        middlewares=[problems, guard, packs, servers], client_max_size=settings.max_request
+        middlewares=[*_outermost(tracing), problems, guard, packs, servers],
+        client_max_size=settings.max_request,
     )
     app[PARTS] = parts
     app.on_response_prepare.append(security.add_headers)
@@ -47,6 +56,15 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
     app.cleanup_ctx.append(retention(parts.store, settings))
     app.cleanup_ctx.append(read_packs(parts, watch=settings.reload_packs))
     return app
+
+
+def _outermost(tracing: "Tracing | None") -> Sequence[Middleware]:
+    """Return the middleware that sees requests first, and replies as they are sent."""
+    if tracing is None:
+        return []
+    from server.web.request_spans import trace_requests  # others need no such package
+
+    return [trace_requests(tracing.tracer)]
 
 
 async def _close_bus(app: web.Application) -> None:

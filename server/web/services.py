@@ -1,6 +1,6 @@
 """The services that routes use: the server's parts, limited to the owner of a request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -113,6 +113,7 @@ class Services:
 PARTS = web.AppKey("parts", Parts)
 _OWNER = web.RequestKey("owner", str)
 _RUN = web.RequestKey("run", str)
+_TRACE = web.RequestKey("trace", Mapping[str, str])
 
 
 def services(request: web.Request) -> Services:
@@ -148,3 +149,13 @@ def note_run(request: web.Request, run_id: str) -> None:
 def noted_run(request: web.BaseRequest) -> str:
     """Return the id of the run that a request is about; empty if it is about none."""
     return request.get(_RUN, "")
+
+
+def set_trace(request: web.Request, headers: Mapping[str, str]) -> None:
+    """Set the headers that name the span of a request; only the middleware of traces does so."""
+    request[_TRACE] = headers
+
+
+def trace_of(request: web.Request) -> Mapping[str, str]:
+    """Return the headers that name the span of a request; none if there are no traces."""
+    return request.get(_TRACE, {})

@@ -5,7 +5,7 @@ import re
 import sys
 import tomllib
 from functools import cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import files, packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -78,10 +78,21 @@ def imported(room):
 
 def distributions_of(text):
     """The distributions that a module imports; a module that is not installed is its own."""
-    known = installed()
-    modules = {name.partition(".")[0] for node in ast.walk(ast.parse(text)) for name in names(node)}
-    others = modules - OURS - sys.stdlib_module_names
-    return {normal(name) for module in others for name in known.get(module, [module])}
+    modules = {name for node in ast.walk(ast.parse(text)) for name in names(node)}
+    known = OURS | sys.stdlib_module_names
+    others = {module for module in modules if module.partition(".")[0] not in known}
+    return {normal(name) for module in others for name in holders(module)}
+
+
+@cache
+def holders(module):
+    """The distributions that may hold a module: one, unless several fill its folder together."""
+    top = module.partition(".")[0]
+    found = installed().get(top, [top])
+    path = module.replace(".", "/")
+    places = {f"{path}.py", f"{path}/__init__.py"}
+    holding = [name for name in found if len(found) > 1 and places & files_of(name)]
+    return holding or found
 
 
 def names(node):
@@ -97,6 +108,11 @@ def names(node):
 @cache
 def installed():
     return packages_distributions()
+
+
+@cache
+def files_of(name):
+    return {str(path) for path in files(name) or ()}
 
 
 @cache

@@ -17,6 +17,11 @@ DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(ROOMS)})(?:[.:][A-Za-z_]\w*)+")
 PLACE = re.compile(
     rf"(?<![\w./-])(?:{'|'.join([*ROOMS, 'benchmarks', 'docs', 'tests', 'workflows'])})/[\w./*-]*"
 )
+SPAN_FACTS = """
+attempt client model.bytes model.name node.id node.shown_as node.type owner
+run.attempts run.cached run.executed run.id run.outcome server worker
+"""
+"""Attributes of spans, without the `nodegraph.` that all of them begin with."""
 NOT_KEPT = {"training/runs": "the trainer makes it"}
 """Places that pages name and the repository has not, and why."""
 FILE = re.compile(r"\.(lock|md|pid|py|toml)$")
@@ -29,6 +34,7 @@ OTHERS = {
     "server.access": "the logger of the access log",
     "server.ray": "a table of settings",
     "server.worker.output": "the logger of what workers print",
+    **{f"nodegraph.{name}": "an attribute of spans" for name in SPAN_FACTS.split()},
 }
 """Names that look like ours and are not, and whose they are."""
 PAGES = [

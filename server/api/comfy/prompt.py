@@ -22,7 +22,7 @@ from server.api.comfy.history import plain_number
 from server.api.comfy.validation_errors import Refusals, refusal
 from server.api.pack_prompts import changed_by_packs, packs_change_prompts, placed_by_packs
 from server.store.runs import NewRun, Work
-from server.web.services import Services, note_run, services
+from server.web.services import Services, note_run, services, trace_of
 
 _LONGEST_ID = 200
 
@@ -52,7 +52,7 @@ async def post_prompt(request: web.Request) -> web.Response:
         wanted, placed = await _read_and_place(parts, await request.read(), client)
         has_problems = placed.checked.problems
         errors = await asyncio.to_thread(_errors, parts, placed) if has_problems else {}
-        accepted = await parts.dispatcher.submit(wanted.run(placed))
+        accepted = await parts.dispatcher.submit(wanted.run(placed, trace_of(request)))
     except PromptRefusedError as error:
         return web.json_response(error.reply, status=400)
     except InvalidWorkflowError as error:
@@ -132,7 +132,7 @@ class Submission:
         wanted = self.extra.get("prefer")
         return cast("Prefer", wanted) if wanted in get_args(Prefer) else None
 
-    def run(self, placed: Placement) -> NewRun:
+    def run(self, placed: Placement, trace: Mapping[str, str]) -> NewRun:
         """Return the run that the request asks for: what is valid of it, in its place."""
         targets = placed.checked.runnable
         work = Work(prompt=as_sent(self.graph), targets=targets, extra=self.extra)
@@ -146,6 +146,7 @@ class Submission:
             servers=placed.servers,
             why=placed.why,
             models=placed.models,
+            trace=trace,
         )
 
 

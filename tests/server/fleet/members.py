@@ -12,10 +12,14 @@ from server.scheduling.event_bus import Bus
 from server.store.runs import NewRun, Work
 from server.store.store import Store
 from server.workers.worker import Report
+from tests.server.collector import Tracer
 from tests.server.scheduling.test_dispatcher import DONE, FINISHED, Scripted
 from tests.server.serving import TOYS, Server, serving
 
 ENDS = ("run_finished", "run_failed", "run_cancelled")
+
+
+NODE = {"node_id": "1", "type_name": "Toy", "shown_as": "1"}
 
 
 class Stepping(Scripted):
@@ -24,7 +28,7 @@ class Stepping(Scripted):
     async def run(self, order):
         self.begun.append(order.run)
         steps = order.work.prompt["steps"]
-        yield [Report("run_started"), Report("node_started", {"node_id": "1"})]
+        yield [Report("run_started"), Report("node_started", NODE)]
         for step in range(steps):
             await asyncio.sleep(0.005)
             if order.run in self.cancelled:
@@ -43,7 +47,8 @@ class Member:
         self.name = name
         self.store = Store(url)
         self.bus = Bus()
-        self.dispatcher = FleetDispatcher(self.store, self.bus)
+        self.tracer = Tracer()
+        self.dispatcher = FleetDispatcher(self.store, self.bus, observers=[self.tracer.runs])
         self.worker = Stepping(name, slots)
         self.dispatcher.workers.append(self.worker)
         join_fleet(self.dispatcher, Seat(name, address or f"here:{name}", lease))

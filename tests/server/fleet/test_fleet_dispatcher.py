@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from nodegraph.errors import SettingsError
+from tests.server.collector import SAMPLED
 from tests.server.fleet.members import Member, until
 
 STORY = ["run_queued", "run_started", "node_started", "node_finished", "run_finished"]
@@ -107,7 +108,7 @@ def test_runs_of_a_server_that_is_gone_are_taken_over_and_what_it_still_reports_
 ):
     async def scenario(a, b):
         b.worker.ready = False
-        await a.submit("r", steps=400, client="me")
+        await a.submit("r", steps=400, client="me", trace=SAMPLED)
         await until(lambda: "r" in b.dispatcher.elsewhere)
         lease = a.dispatcher._tasks.pop()
         lease.cancel()
@@ -115,15 +116,22 @@ def test_runs_of_a_server_that_is_gone_are_taken_over_and_what_it_still_reports_
         await until(lambda: b.worker.begun)
         await b.over("r")
         await until(lambda: not a.dispatcher.mine())
-        return await b.store.run("r"), await b.store.events("r")
+        await until(lambda: b.tracer.collected.named("run"))
+        spans = a.tracer.collected, b.tracer.collected
+        return await b.store.run("r"), await b.store.events("r"), *spans
 
-    run, events = play(scenario, database, "a", "b")
+    run, events, *spans = play(scenario, database, "a", "b")
 
     names = [event.name for event in events]
     assert (run.state, run.attempts, run.deaths, run.server) == ("succeeded", 2, 0, "b")
     assert names.count("run_finished") == names.count("run_requeued") == 1
     assert names.index("run_requeued") < names.index("run_finished")
     assert names[names.index("run_requeued") :].count("node_started") == 1
+    first, second = spans[1].named("attempt")
+    assert first.parent == second.parent == spans[1].one("run").id
+    assert (first.message, second.failed) == ("the server a was lost", False)
+    assert spans[0].one("queue wait").parent == first.parent
+    assert len(spans[0].spans) == 1
 
 
 def test_a_server_that_hears_that_it_was_given_up_stops_its_runs_and_goes_on(database):

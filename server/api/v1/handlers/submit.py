@@ -15,7 +15,7 @@ from server.api.v1.handlers.parsing import Submission, headers_of, workflow_of
 from server.api.v1.schema.models import RunModel
 from server.api.v1.schema.requests import RunRequest, ScoreRequest, SubmitHeaders
 from server.store.runs import Accepted, NewRun, Run, Work
-from server.web.services import Services, note_run, services
+from server.web.services import Services, note_run, services, trace_of
 
 
 async def submit(request: web.Request) -> Accepted:
@@ -58,6 +58,7 @@ async def queue_run(
         servers=placed.servers,
         why=placed.why,
         models=placed.models,
+        trace=trace_of(request),
     )
     accepted = await parts.dispatcher.submit(new)
     note_run(request, accepted.run.id)
