@@ -75,7 +75,7 @@ test-deploy: $(DEPLOY)/.installed
 
 # The wheels of the images, by version and hash. The CPU build of torch is on PyTorch's own index;
 # TORCH_CPU names another place for it: `make locks TORCH_CPU="--find-links FOLDER"`.
-IMAGE_EXTRAS := ui video postgres s3 ray
+IMAGE_EXTRAS := ui video postgres s3 ray otel
 TORCH_CPU ?= --torch-backend cpu
 LOCK = $(UV) pip compile -q --generate-hashes --no-annotate --custom-compile-command "make locks" \
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28

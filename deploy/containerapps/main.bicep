@@ -39,6 +39,9 @@ param minReplicas int = 0
 @minValue(1)
 param maxReplicas int = 3
 
+@description('An OpenTelemetry collector that gets traces: http://HOST:4318; no traces if empty.')
+param traces string = ''
+
 var port = 8188
 var unique = uniqueString(resourceGroup().id)
 var sizes = {
@@ -272,6 +275,10 @@ resource app 'Microsoft.App/containerApps@2025-01-01' = {
             {
               name: 'NODEGRAPH_SERVER_LOG_FORMAT'
               value: 'json'
+            }
+            {
+              name: 'NODEGRAPH_SERVER_TRACES'
+              value: traces
             }
             {
               name: 'NODEGRAPH_INPUT_DIR'
