@@ -1,8 +1,7 @@
 """A network whose weights are in a file: built on first use, shared, its weights there once.
 
-Patches (a LoRA at some strength) or another dtype make a variant of the weights, which takes the
-place of the one before; see `nodes.models.loading.variants.resident`. Modules share every tensor
-that they have in common, and none is ever written to.
+Patches (a LoRA at some strength) or another dtype make a variant in place of the one before; see
+`nodes.models.loading.variants.resident`. Modules share common tensors, and none is written to.
 """
 
 import threading
