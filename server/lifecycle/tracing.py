@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """Variables of OpenTelemetry that name a collector."""
+EXPORTER: Final = "OTEL_TRACES_EXPORTER"
+"""The variable that is `none` if the collector gets no traces."""
 _HINT: Final = "Install the extra: nodegraph[otel]."
 
 
@@ -27,9 +29,9 @@ def open_tracing(address: str) -> "Tracing | None":
         address: the collector's, of the settings; if empty, a variable may name one.
 
     Raises:
-        SettingsError: the address is wrong, or the extra is not installed.
+        SettingsError: the address or a variable is wrong, or the extra is not installed.
     """
-    if not address and not any(os.environ.get(name) for name in VARIABLES):
+    if not address and not _is_wanted():
         return None
     if address:
         _check(address)
@@ -43,7 +45,17 @@ def open_tracing(address: str) -> "Tracing | None":
         text = "no traces: %s is set, but there is no package %s. %s"
         _log.warning(text, name, error.name, _HINT)
         return None
-    return Tracing(address, version("nodegraph"))
+    try:
+        return Tracing(address, version("nodegraph"))
+    except ValueError as error:
+        message = f"OpenTelemetry refuses one of its variables: {error}"
+        raise SettingsError(message, hint="Look at those that begin with OTEL_.") from error
+
+
+def _is_wanted() -> bool:
+    """Return True if OpenTelemetry's variables ask for traces."""
+    named = any(os.environ.get(name) for name in VARIABLES)
+    return named and os.environ.get(EXPORTER) != "none"
 
 
 def _check(address: str) -> None:

@@ -49,6 +49,8 @@ def trace_requests(tracer: Tracer) -> Middleware:
         except web.HTTPException as reply:
             _note_status(span, reply.status)
             raise
+        except ConnectionError:  # the client is gone
+            raise
         except Exception as error:
             _note_status(span, HTTPStatus.INTERNAL_SERVER_ERROR)
             span.record_exception(error)

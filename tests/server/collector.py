@@ -39,6 +39,7 @@ class Taken:
     failed: bool
     message: str
     service: str = ""
+    state: str = ""
 
 
 @dataclass
@@ -126,6 +127,7 @@ def taken(span: Span, service: str) -> Taken:
         span.status.code == Status.STATUS_CODE_ERROR,
         span.status.message,
         service,
+        span.trace_state,
     )
 
 

@@ -1,14 +1,15 @@
 """Traces of a real server, by OTLP over HTTP to a real collector; and servers that have none."""
 
+import subprocess
 import sys
 from contextlib import ExitStack
 
 import pytest
 
 from nodegraph.errors import SettingsError
-from server.lifecycle.tracing import VARIABLES, open_tracing
+from server.lifecycle.tracing import EXPORTER, VARIABLES, open_tracing
 from tests.server.collector import SAMPLED, SPAN, TRACE, collecting
-from tests.server.serving import TOYS, ended, install_toys, serving, toy, until
+from tests.server.serving import ROOT, TOYS, ended, install_toys, picture, serving, toy, until
 
 PARENT = {**SAMPLED, "tracestate": "rojo=1"}
 SERVER = 2
@@ -71,6 +72,7 @@ def test_a_trace_begins_with_the_clients_and_goes_on_after_a_kill(story):
     assert request.facts["nodegraph.run.id"] == run.facts["nodegraph.run.id"]
     assert (run.name, run.service, run.facts["nodegraph.client"]) == ("run", "second", "me")
     assert run.facts["nodegraph.run.attempts"] == 2
+    assert {span.state for span in (request, run, first_wait, second)} == {"rojo=1"}
     assert [span.name for span in (first_wait, first)] == ["queue wait", "attempt"]
     assert [span.name for span in (second_wait, second)] == ["queue wait", "attempt"]
     assert [span.service for span in (first_wait, first)] == ["nodegraph", "second"]
@@ -128,9 +130,40 @@ def test_a_server_without_the_extra_says_what_to_install(monkeypatch, caplog):
     assert open_tracing("") is None
     (record,) = caplog.records
     assert "Install the extra: nodegraph[otel]." in record.getMessage()
+    monkeypatch.setenv(EXPORTER, "none")
+    assert open_tracing("") is None
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("address", ["collector:4318", "http://", "grpc://collector:4317"])
 def test_an_address_that_is_none_is_refused(address):
     with pytest.raises(SettingsError, match="no address of a collector"):
         open_tracing(address)
+
+
+def test_a_variable_that_opentelemetry_refuses_ends_the_start_with_one_line(monkeypatch):
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "-1")
+
+    with pytest.raises(SettingsError, match="schedule_delay_millis must be positive"):
+        open_tracing("http://127.0.0.1:4318")
+
+
+def test_a_server_without_traces_imports_none_of_it():
+    program = "import sys, server.lifecycle.run; print('opentelemetry' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == ["False"]
+
+
+@pytest.mark.slow
+def test_loads_of_networks_are_below_the_nodes_that_need_them(tmp_path):
+    with collecting() as collector:
+        environment = {"NODEGRAPH_SERVER_TRACES": collector.url}
+        with serving(tmp_path, ("--device", "cpu"), environment) as server:
+            server.finished(server.submit(picture()))
+    for name, network in (("KSampler", "U-Net"), ("VAEDecode", "VAE")):
+        (load,) = collector.below(collector.one(name))
+        assert load.facts["nodegraph.model.name"] == f"{network} of 'demo-shapes.safetensors'"
+        assert load.facts["nodegraph.model.bytes"] > 1_000_000
