@@ -23,6 +23,8 @@ from nodes.models.text.word_choice import Likeliest
 from nodes.values import Cond, Conditioning, Latent
 from tests.full_size.models import write_model
 from tests.nodes.bench import Bench
+from tests.tiny_models.sentencepiece_models import sentencepiece_model
+from tests.tiny_models.tekken import tekken_json
 
 BOTH = ("BF16", "F8_E4M3")
 _PIXELS = 1024
@@ -99,10 +101,15 @@ class Reading:
     """The type of `CLIPLoader`."""
     tokens: int = _TEXT
     dtypes: tuple[str, ...] = BOTH
+    tokenizer: tuple[str, Callable[[], bytes]] | None = None
+    """The name and the content of the file beside the weights that has it, if one has to."""
 
     def make(self, dtype: str, bench: Bench) -> None:
         """See `Call`."""
         path = _file(self.model, dtype, bench)
+        if self.tokenizer:
+            name, content = self.tokenizer
+            (path.parent / name).write_bytes(content())
         (encoder,) = open_text_files([(path, str(path))], self.family, bench.models).encoders
         encoder.encode([[[Token(0)] * self.tokens]], (), None)
 
@@ -165,7 +172,10 @@ CALLS: tuple[Call, ...] = (
     Sampling("FLUX.2 dev", "flux2_dev", (_TEXT, 15360)),
     Reading("Qwen3 4B (klein 4B, Z-Image)", "qwen3_4b", "flux2"),
     Reading("Qwen3 8B (klein 9B)", "qwen3_8b", "flux2"),
-    Reading("Mistral Small 3 (FLUX.2 dev)", "mistral3_24b", "flux2"),
+    Reading(
+        "Mistral Small 3 (FLUX.2 dev)", "mistral3_24b", "flux2",
+        tokenizer=("tekken.json", tekken_json),
+    ),
     Sampling("Z-Image", "z_image", (128, 2560)),
     Sampling("Qwen-Image", "qwen_image", _QWEN),
     Sampling("Qwen-Image-Edit, 1 reference", "qwen_image", _SEEING_ONE, references=1),
@@ -188,7 +198,10 @@ CALLS: tuple[Call, ...] = (
     Sampling("FLUX.3 Image Klein", "flux3", (160, 20480)),
     Reading("Qwen3-VL 4B (FLUX.3, Krea 2)", "qwen3_vl_4b", "krea2"),
     Sampling("Lumina 2", "lumina2", (256, 2304)),
-    Reading("Gemma 2 2B (Lumina 2)", "gemma2_2b", "lumina2", tokens=256),
+    Reading(
+        "Gemma 2 2B (Lumina 2)", "gemma2_2b", "lumina2", tokens=256,
+        tokenizer=("tokenizer.model", sentencepiece_model),
+    ),
     Sampling("Krea 2", "krea2", (128, 12 * 2560)),
     Writing("Qwen3.5 9B, a text after 512 tokens", "qwen3_5_9b", "flux2"),
     Sampling("Lotus", "lotus", (2, 1024), dtypes=("F16",)),

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from nodes.models.families.base.errors import MissingTokenizerError, UnrecognisedFileError
-from nodes.models.families.base.language_models import language_model_of
+from nodes.models.families.base.errors import UnrecognisedFileError
+from nodes.models.families.base.language_models import language_model_of, missing_tokenizer
 from nodes.models.families.base.spec import (
     EncoderName,
     EncoderSpec,
@@ -87,7 +87,7 @@ def _set_of_writer(name: EncoderName, kind: str) -> TextEncoderSet | None:
 
 def _complete(header: Header, spec: EncoderSpec) -> EncoderSpec:
     if spec.rules.lacks_vocabulary:
-        raise MissingTokenizerError(header.path, spec.network.name, spec.rules.vocabulary_tensor)
+        raise missing_tokenizer(header.path, spec.network.name)
     return spec
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.residency import ModelUse
 from nodegraph.runtime.run_environment import plan_use, run_environment
-from nodes.models.families.base.errors import MissingTokenizerError, UnreadableTokenizerError
+from nodes.models.families.base.errors import UnreadableTokenizerError
 from nodes.models.families.base.language_config import linear_bytes
-from nodes.models.families.base.language_models import language_model_of
+from nodes.models.families.base.language_models import language_model_of, missing_tokenizer
 from nodes.models.families.base.spec import EncoderSpec, NetworkSpec, TextEncoderSet, TextRules
 from nodes.models.loading.errors import (
     BlindEncoderError,
@@ -71,7 +71,7 @@ class TextEncoder:
         """
         path = self.network.header.path
         if self.rules.lacks_vocabulary:
-            raise MissingTokenizerError(path, self.name, self.rules.vocabulary_tensor)
+            raise missing_tokenizer(path, self.name)
         try:
             return _tokenizer(self.rules)
         except ValueError as error:

@@ -96,11 +96,12 @@ class MissingTokenizerError(NodeGraphError):
 
     code = "missing_tokenizer"
 
-    def __init__(self, path: Path, encoder: str, tensor: str) -> None:
+    def __init__(self, path: Path, encoder: str, brought: Mapping[str, str]) -> None:
+        """Make the error of a file; `brought` are the tensors that may hold it, and their files."""
         super().__init__(
             f"{path.name!r} holds {encoder} without its tokenizer, which nodegraph does not have.",
-            hint=f"Use a file with the tensor {tensor!r}, as ComfyUI's have it, or put the"
-            " publisher's tokenizer.model or tokenizer.json beside the file.",
+            hint=f"Use a file with the tensor {next(iter(brought))!r}, as ComfyUI's have it, or put"
+            f" the publisher's {' or '.join(brought.values())} beside the file.",
         )
 
 

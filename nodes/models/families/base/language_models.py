@@ -9,8 +9,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import cast
 
+from nodes.models.families.base.errors import MissingTokenizerError
 from nodes.models.families.base.language_records import LANGUAGE_MODELS, LanguageModel
 from nodes.models.families.base.language_vision import VISION
 from nodes.models.families.base.spec import EncoderName
@@ -82,6 +84,13 @@ def find_language_model(
 def language_model_of(name: str) -> LanguageModel | None:
     """Return the record that an encoder's name belongs to; None for CLIP and T5."""
     return next((each for each in LANGUAGE_MODELS if name in each.sizes.values()), None)
+
+
+def missing_tokenizer(path: Path, name: str) -> MissingTokenizerError:
+    """Return the error that a file has a language model of this name without its tokenizer."""
+    record = language_model_of(name)
+    assert record, "no other encoder brings its tokenizer along"
+    return MissingTokenizerError(path, name, record.tokenizer_files)
 
 
 def language_model_names(header: Header, prefix: str = "") -> tuple[str, ...]:
