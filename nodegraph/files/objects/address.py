@@ -9,7 +9,9 @@ from nodegraph.errors import SettingsError
 
 SCHEMES = ("s3", "az")
 """Amazon S3 and what speaks its language; Azure Blob Storage."""
-_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<container>[^/]*)/?(?P<prefix>.*)")
+_ADDRESS = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<container>[^/]*)/?(?P<prefix>.*)", re.DOTALL
+)
 _CONTAINER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9.-]{1,62}")
 
 
@@ -61,7 +63,8 @@ def read_address(text: str) -> ObjectAddress:
         message = f"{text!r} is no address of an object store that is known."
         raise SettingsError(message, hint="There are s3://bucket/prefix and az://container/prefix.")
     parts = [part for part in found["prefix"].split("/") if part]
-    if not _CONTAINER.fullmatch(found["container"]) or {".", ".."} & {*parts}:
-        message = f"{text!r} names no bucket, or a prefix with '.' or '..' in it."
+    odd = not {".", ".."}.isdisjoint(parts) or any(c < " " or c == "\x7f" for c in text)
+    if odd or not _CONTAINER.fullmatch(found["container"]):
+        message = f"{text!r} names no bucket, or a prefix with '.', '..' or odd characters in it."
         raise SettingsError(message, hint="For example s3://bucket/prefix.")
     return ObjectAddress(found["scheme"].lower(), found["container"], "/".join(parts))

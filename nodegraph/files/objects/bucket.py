@@ -1,7 +1,5 @@
 """Requests to an object store, sent again for a while where they fail."""
 
-import mimetypes
-import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,9 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from nodegraph.files.objects.address import ObjectAddress
+from nodegraph.files.objects.body import MARK, Body
 from nodegraph.files.objects.connect import open_store
 from nodegraph.files.objects.errors import is_lasting, store_error
 
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
     from obstore.store import AzureStore, S3Store
 
 T = TypeVar("T")
-AT_ONCE = 64 * 2**20
-"""Larger files are sent in parts."""
 _CHUNK = 2**18
-_MARK = "write"
-"""The metadata that tells our own write from another one's, if an answer got lost."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _PROBING = 5.0
 """Seconds that the check of a folder is tried for."""
+_SMALL = 2**20
+_SHORT, _LONG = 60.0, 600.0
+"""The most seconds of a request, of one that moves more than a megabyte: a store that sends a byte
+now and then is as good as none. A download goes on after it."""
 _FRESH = 2.0
 """Seconds that a listing is used again."""
-_SHOWN = ("image/", "audio/", "video/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,6 @@ class ObjectFacts:
     etag: str
     modified: float
     """Seconds since 1970; stores know whole ones."""
-
-
-class Body(NamedTuple):
-    """The content of an object that is written."""
-
-    data: bytes | Path
-    sha256: str = ""
-    """Stored beside it, if not empty."""
 
 
 class Bucket:
@@ -71,7 +62,15 @@ class Bucket:
 
     @cached_property
     def _store(self) -> "S3Store | AzureStore":
-        return open_store(self.address, self._endpoint, self._patience)
+        return open_store(self.address, self._endpoint, self._patience, _SHORT)
+
+    @cached_property
+    def _slow_store(self) -> "S3Store | AzureStore":
+        return open_store(self.address, self._endpoint, self._patience, _LONG)
+
+    def _store_for(self, size: int) -> "S3Store | AzureStore":
+        """Return the store for a request that moves so many bytes."""
+        return self._store if size <= _SMALL else self._slow_store
 
     def facts(self, key: str) -> ObjectFacts | None:
         """Return the facts of an object; None if there is none."""
@@ -86,8 +85,9 @@ class Bucket:
         """Write an object, whole or not at all; replace one that is there."""
         import obstore
 
-        whole, attributes = _whole(body.data), _attributes(key, body.sha256)
-        self._send(lambda: obstore.put(self._store, key, whole, attributes=attributes), key)
+        data, stored = body.load(), body.attributes(key)
+        store = self._store_for(body.size)
+        self._send(lambda: obstore.put(store, key, data, attributes=stored), key)
 
     def put_new(self, key: str, body: Body) -> bool:
         """Write an object, whole or not at all; return False if something has that key.
@@ -98,25 +98,19 @@ class Bucket:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
-        whole, attributes = _whole(body.data), _attributes(key, body.sha256)
-        if isinstance(whole, Path):  # parts are put together without a condition
+        data, stored = body.load(), body.attributes(key)
+        store = self._store_for(body.size)
+        if isinstance(data, Path):  # parts are put together without a condition
             if self.facts(key):
                 return False
-            self._send(lambda: obstore.put(self._store, key, whole, attributes=attributes), key)
+            self._send(lambda: self._put_parts(key, data, stored), key)
             return True
 
         def create() -> bool:
             try:
-                obstore.put(
-                    self._store,
-                    key,
-                    whole,
-                    attributes=attributes,
-                    mode="create",
-                    use_multipart=False,
-                )
-            except AlreadyExistsError:
-                return self._attribute(key, _MARK) == attributes[_MARK]
+                obstore.put(store, key, data, attributes=stored, mode="create", use_multipart=False)
+            except AlreadyExistsError as error:
+                return self._has_mark(key, stored[MARK], error)
             return True
 
         return self._send(create, key)
@@ -192,11 +186,13 @@ class Bucket:
         at, waits = 0, _Waits(self._patience)
         while at < facts.size:
             try:
-                got = obstore.get(self._store, facts.key, options=_range(facts, at, facts.size))
+                options, store = _range(facts, at, facts.size), self._store_for(facts.size - at)
+                got, before = obstore.get(store, facts.key, options=options), at
                 for chunk in got.stream(min_chunk_size=_CHUNK):
                     at += len(chunk)
                     waits.restart()
                     yield bytes(chunk)
+                _check_progress(before, at)
             except _library_errors() as error:
                 self._refuse_lasting(error, waits)
                 time.sleep(waits.next())
@@ -210,22 +206,40 @@ class Bucket:
         waits = _Waits(self._patience)
         while start < end:
             try:
-                options = _range(facts, start, end)
-                got = await obstore.get_async(self._store, facts.key, options=options)
+                options, store = _range(facts, start, end), self._store_for(end - start)
+                got, before = await obstore.get_async(store, facts.key, options=options), start
                 async for chunk in got.stream(min_chunk_size=_CHUNK):
                     start += len(chunk)
                     waits.restart()
                     yield bytes(chunk)
+                _check_progress(before, start)
             except _library_errors() as error:
                 self._refuse_lasting(error, waits)
                 await asyncio.sleep(waits.next())
 
     def signed_url(self, key: str, seconds: int) -> str:
-        """Return an address that lets its holder read an object for some seconds."""
+        """Return an address that lets its holder read an object for some seconds.
+
+        It is empty for names that Azure would refuse: the library signs them as they are quoted
+        in an address, Azure as they are.
+        """
+        if self.address.scheme == "az" and quote(key) != key:
+            return ""
+        return self._sign(key, seconds, self._patience)
+
+    def check_signing(self) -> None:
+        """Check that addresses can be signed.
+
+        Raises:
+            ObjectStoreError: they can not be.
+        """
+        self._sign("x", 60, _PROBING)
+
+    def _sign(self, key: str, seconds: int, patience: float) -> str:
         import obstore
 
         duration = timedelta(seconds=seconds)
-        return self._try(lambda: obstore.sign(self._store, "GET", key, duration))
+        return self._try(lambda: obstore.sign(self._store, "GET", key, duration), patience)
 
     def _walk(self, folder: str, offset: str | None = None) -> "Iterator[ObjectMeta]":
         import obstore
@@ -240,6 +254,23 @@ class Bucket:
 
         found = obstore.get(self._store, key, options={"head": True}).attributes
         return str(found.get(name, ""))
+
+    def _put_parts(self, key: str, path: Path, stored: dict[str, str]) -> None:
+        """Send a file in parts. If the answer to the last request gets lost, they are gone then."""
+        import obstore
+
+        try:
+            obstore.put(self._slow_store, key, path, attributes=stored)
+        except FileNotFoundError as error:
+            if not self._has_mark(key, stored[MARK], error):
+                raise
+
+    def _has_mark(self, key: str, mark: str, error: Exception) -> bool:
+        """Say if an object is our own; raise the error if there is none."""
+        try:
+            return self._attribute(key, MARK) == mark
+        except FileNotFoundError:
+            raise error from None
 
     def _send(self, request: Callable[[], T], key: str) -> T:
         try:
@@ -305,26 +336,13 @@ class _Waits:
         return pause
 
 
-def media_type_of(name: str) -> str:
-    """Return the media type that an object is stored with: that of pictures, videos and sound."""
-    guess = mimetypes.guess_type(name)[0] or ""
-    is_shown = guess.startswith(_SHOWN) and "svg" not in guess
-    return guess if is_shown else "application/octet-stream"
+def _check_progress(before: int, after: int) -> None:
+    """Raise an error of the moment if an answer had nothing in it."""
+    from obstore.exceptions import GenericError
 
-
-def _attributes(key: str, sha256: str) -> dict[str, str]:
-    media_type = media_type_of(key)
-    found = {"Content-Type": media_type, _MARK: os.urandom(16).hex()}
-    if not media_type.startswith(_SHOWN):
-        found["Content-Disposition"] = "attachment"
-    return found | ({"sha256": sha256} if sha256 else {})
-
-
-def _whole(data: bytes | Path) -> bytes | Path:
-    """Return the bytes of a file that is small enough to be sent at once."""
-    if isinstance(data, Path) and data.stat().st_size <= AT_ONCE:
-        return data.read_bytes()
-    return data
+    if after == before:
+        message = "it sends less of an object than there is"
+        raise GenericError(message)
 
 
 def _facts(found: "ObjectMeta") -> ObjectFacts:

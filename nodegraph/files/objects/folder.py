@@ -13,7 +13,8 @@ from nodegraph.files.atomic import Chunk, part_in, write_error
 from nodegraph.files.file_names import Claim, FileSeries, LastNumbers
 from nodegraph.files.folders import relative
 from nodegraph.files.objects.address import ObjectAddress
-from nodegraph.files.objects.bucket import AT_ONCE, Body, Bucket, ObjectFacts
+from nodegraph.files.objects.body import AT_ONCE, Body
+from nodegraph.files.objects.bucket import Bucket, ObjectFacts
 from nodegraph.files.objects.copies import Copies
 from nodegraph.files.users.numbered import number_pattern
 
@@ -50,7 +51,7 @@ class StoredObject:
             raise UnknownFileError(self.name, str(self.bucket.address), ()) from error
 
     def signed_url(self, seconds: int) -> str:
-        """Return an address that lets its holder read the file for some seconds."""
+        """Return an address that lets its holder read the file for some seconds; see `Bucket`."""
         return self.bucket.signed_url(self.facts.key, seconds)
 
 
@@ -146,6 +147,10 @@ class ObjectFolder:
     def check_writable(self) -> None:
         """Check that files can be written and listed: write the empty object `.nodegraph`."""
         self.bucket.check(self.address.prefix, self.address.key(PROBE))
+
+    def check_signing(self) -> None:
+        """Check that addresses of files can be signed."""
+        self.bucket.check_signing()
 
     def _series(self, prefix: str, suffix: str) -> FileSeries:
         """Return the series of a prefix; its folder is the same on every machine."""

@@ -96,3 +96,11 @@ class FolderElsewhere(Protocol):
     def of(self, owner: str) -> UserFolder:
         """Return the folder of one owner; the whole if empty."""
         ...
+
+    def check_signing(self) -> None:
+        """Check that addresses of its files can be signed.
+
+        Raises:
+            ObjectStoreError: they can not be.
+        """
+        ...

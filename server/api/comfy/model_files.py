@@ -24,8 +24,8 @@ _LENGTH = struct.Struct("<Q")
 
 async def get_embeddings(request: web.Request) -> web.Response:
     """Reply with the names of embeddings, as prompts use them."""
-    files = services(request).files
-    names = await asyncio.to_thread(files.model_names, "embeddings")
+    parts = services(request)
+    names = await parts.ask_folder(parts.files.model_names, "embeddings")
     return web.json_response([str(Path(name).with_suffix("")) for name in names])
 
 
@@ -37,7 +37,7 @@ async def get_folders(request: web.Request) -> web.Response:
 async def get_names(request: web.Request) -> web.Response:
     """Reply with the names of the files of a folder."""
     parts, folder = services(request), _folder(request)
-    return web.json_response(await asyncio.to_thread(parts.files.model_names, folder))
+    return web.json_response(await parts.ask_folder(parts.files.model_names, folder))
 
 
 async def get_places(request: web.Request) -> web.Response:
@@ -52,7 +52,7 @@ async def get_places(request: web.Request) -> web.Response:
 async def get_listing(request: web.Request) -> web.Response:
     """Reply with the files of a folder, their dates and sizes."""
     parts, folder = services(request), _folder(request)
-    return web.json_response(await asyncio.to_thread(lambda: list(_listing(parts.files, folder))))
+    return web.json_response(await parts.ask_folder(lambda: list(_listing(parts.files, folder))))
 
 
 async def get_preview(request: web.Request) -> web.Response:

@@ -1,6 +1,5 @@
 """`GET /object_info`: descriptions of node types for editors and clients."""
 
-import asyncio
 import json
 
 from aiohttp import web
@@ -15,7 +14,7 @@ async def get_object_info(request: web.Request) -> web.Response:
     """Reply with all node types: ours, and those that only ComfyUI servers have."""
     parts = services(request)
     await parts.comfyui.refresh()
-    body = await asyncio.to_thread(_entries_as_json, parts)
+    body = await parts.ask_folder(_entries_as_json, parts)
     return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
@@ -27,7 +26,7 @@ async def get_one(request: web.Request) -> web.Response:
     if spec is None:
         further = parts.comfyui.further_entries(parts.registry.catalog)
         return web.json_response({name: further[name]} if name in further else {})
-    return web.json_response({name: await asyncio.to_thread(_entry, parts, spec)})
+    return web.json_response({name: await parts.ask_folder(_entry, parts, spec)})
 
 
 def _entries_as_json(parts: Services) -> bytes:

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from nodegraph.errors import ObjectStoreError
 from server.api.comfy import (
     history,
     jobs,
@@ -73,5 +74,7 @@ def _with_refusals(handler: Handler) -> Handler:
             return await handler(request)
         except ServerError as error:
             return web.json_response(refusal([error]), status=error.status)
+        except ObjectStoreError as error:
+            return web.json_response(refusal([error]), status=503)
 
     return handle

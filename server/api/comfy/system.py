@@ -1,6 +1,5 @@
 """Facts about the machine and the server's folders."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -38,8 +37,9 @@ async def get_files(request: web.Request) -> web.Response:
     kind = request.match_info["kind"]
     if kind not in _FOLDERS:
         raise web.HTTPBadRequest(text=f"400: the folders are {', '.join(_FOLDERS)}.\n")
-    folder = services(request).files.users.folder(kind)
-    return web.json_response(await asyncio.to_thread(folder.newest_first))
+    parts = services(request)
+    folder = parts.files.users.folder(kind)
+    return web.json_response(await parts.ask_folder(folder.newest_first))
 
 
 async def get_replacements(_request: web.Request) -> web.Response:

@@ -1,9 +1,9 @@
 """`POST /upload/image` and `/upload/mask`: files for the input folder."""
 
-import asyncio
 import io
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -41,7 +41,7 @@ async def post_mask(request: web.Request) -> web.Response:
     parts = services(request)
     with _http_errors():
         async with receive_upload(request, "image", _temp_folder(request)) as upload:
-            original = await local_copy(await find_file(parts.files, _original(upload)))
+            original = await local_copy(parts, await find_file(parts, _original(upload)))
             data = await parts.pictures.apply_mask(original, upload.path)
             return await _keep(request, upload, data)
 
@@ -49,13 +49,13 @@ async def post_mask(request: web.Request) -> web.Response:
 async def _keep(request: web.Request, upload: Upload, data: Path | bytes) -> web.Response:
     fields = upload.fields
     kind = folder_type(fields.get("type") or "input")
-    folder = services(request).files.users.folder(kind)
+    parts = services(request)
+    folder = parts.files.users.folder(kind)
     name = "/".join(part for part in (fields.get("subfolder"), upload.name) if part)
     overwrite = fields.get("overwrite", "").lower() in _YES
     with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
-        kept = artifact_of(
-            await asyncio.to_thread(folder.keep, name, file, overwrite=overwrite), kind
-        )
+        keep = partial(folder.keep, name, file, overwrite=overwrite)
+        kept = artifact_of(await parts.ask_folder(keep), kind)
     return web.json_response({"name": kept.filename, "subfolder": kept.subfolder, "type": kind})
 
 

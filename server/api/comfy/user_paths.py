@@ -1,15 +1,14 @@
 """Finds files of the input, output and temp folders that requests name."""
 
-import asyncio
 from pathlib import Path
 
 from aiohttp import web
 
 from nodegraph.errors import ObjectStoreError, UnknownFileError, UnsafePathError
-from nodegraph.files.files import Files
 from nodegraph.files.users.folder import StoredFile
 from nodegraph.graph.results import Artifact, FolderType, split_mark
 from server.web.file_responses import find_stored
+from server.web.services import Services
 
 _TYPES: dict[str, FolderType] = {"input": "input", "output": "output", "temp": "temp"}
 
@@ -26,7 +25,7 @@ def folder_type(text: str) -> FolderType:
     return kind
 
 
-async def find_file(files: Files, named: Artifact) -> StoredFile:
+async def find_file(parts: Services, named: Artifact) -> StoredFile:
     """Return a file; a mark in its name (`x.png [output]`) overrides its `type`.
 
     Raises:
@@ -39,14 +38,14 @@ async def find_file(files: Files, named: Artifact) -> StoredFile:
     if not name:
         raise web.HTTPNotFound(text="404: filename is missing.\n")
     if named.subfolder:
-        _check(files, Artifact("", named.subfolder, kind))
-    found = await _look_up(files, Artifact(name, named.subfolder, kind))
+        _check(parts, Artifact("", named.subfolder, kind))
+    found = await _look_up(parts, Artifact(name, named.subfolder, kind))
     if found is None:
         raise web.HTTPNotFound(text=f"404: there is no such file in the {kind} folder.\n")
     return found
 
 
-async def local_copy(found: StoredFile) -> Path:
+async def local_copy(parts: Services, found: StoredFile) -> Path:
     """Return a path to read a file at.
 
     Raises:
@@ -54,23 +53,23 @@ async def local_copy(found: StoredFile) -> Path:
         HTTPServiceUnavailable: the object store does not hand it out.
     """
     try:
-        return await asyncio.to_thread(found.local)
+        return await parts.ask_folder(found.local)
     except UnknownFileError as error:
         raise web.HTTPNotFound(text=f"404: {error.message}\n") from error
     except ObjectStoreError as error:
         raise web.HTTPServiceUnavailable(text=f"503: {error.message}\n") from error
 
 
-def _check(files: Files, folder: Artifact) -> None:
+def _check(parts: Services, folder: Artifact) -> None:
     try:
-        files.users.place(folder)
+        parts.files.users.place(folder)
     except UnsafePathError as error:
         raise web.HTTPForbidden(text=f"403: {error.message}\n") from error
 
 
-async def _look_up(files: Files, named: Artifact) -> StoredFile | None:
+async def _look_up(parts: Services, named: Artifact) -> StoredFile | None:
     try:
-        return await find_stored(files, named)
+        return await find_stored(parts, named)
     except UnsafePathError as error:
         raise web.HTTPBadRequest(text=f"400: {error.message}\n") from error
     except ObjectStoreError as error:

@@ -28,18 +28,19 @@ async def get_view(request: web.Request) -> web.StreamResponse:
         raise web.HTTPBadRequest(text=f"400: channel is one of {', '.join(_CHANNELS)}.\n")
     kind = folder_type(query.get("type", "output"))
     named = Artifact(query.get("filename", ""), query.get("subfolder", ""), kind)
+    parts = services(request)
     try:
-        found = await find_file(services(request).files, named)
+        found = await find_file(parts, named)
     except web.HTTPNotFound:
         if kind != "input":
             raise
         return await _their_input(request, named)
     try:
         if query.get("preview"):
-            return await _preview(request, await local_copy(found), channel)
+            return await _preview(request, await local_copy(parts, found), channel)
         if channel != "rgba":
-            path = await local_copy(found)
-            data = await services(request).pictures.channel(path, channel)
+            path = await local_copy(parts, found)
+            data = await parts.pictures.channel(path, channel)
             return web.Response(body=data, headers=safe_headers("image/png", path.name))
     except UnreadablePictureError as error:
         raise web.HTTPBadRequest(text=f"400: {error.message}\n") from error

@@ -1,7 +1,5 @@
 """`/v1/node-types` and `/v1/models`: the node types and model files for workflows."""
 
-import asyncio
-
 from aiohttp import web
 
 from nodegraph.errors import nearest, short_repr
@@ -53,7 +51,7 @@ async def get_node_type(request: web.Request) -> web.Response:
     if spec is None:
         message = f"no pack has a node type {short_repr(name)}."
         raise UnknownNameError(message, nearest(name, catalog))
-    model = await asyncio.to_thread(_node_type, spec, parts.files)
+    model = await parts.ask_folder(_node_type, spec, parts.files)
     servers = parts.comfyui.further_entries(own).get(name, {}).get("comfyui", [])
     return reply(model.model_copy(update={"servers": servers}))
 
@@ -66,13 +64,13 @@ async def list_models(request: web.Request) -> web.Response:
 
 async def list_folder(request: web.Request) -> web.Response:
     """List the models of a folder."""
-    files = services(request).files
-    known = {*MODEL_FOLDERS, *files.folders.more_models}
+    parts = services(request)
+    known = {*MODEL_FOLDERS, *parts.files.folders.more_models}
     folder = request.match_info["folder"]
     if folder not in known:
         message = f"there is no model folder {short_repr(folder)}."
         raise UnknownNameError(message, nearest(folder, known))
-    names = await asyncio.to_thread(files.model_names, folder)
+    names = await parts.ask_folder(parts.files.model_names, folder)
     return reply(ModelNames(folder=folder, names=names))
 
 

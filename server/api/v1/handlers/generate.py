@@ -83,7 +83,7 @@ async def _answer(request: web.Request, run: Run) -> web.StreamResponse:
     for number, item in sorted(enumerate(made), key=lambda pair: pair[1].artifact.type == "temp"):
         if media_type(item.artifact.filename) not in PICTURES:
             continue
-        if found := await find_stored(parts.files, item.artifact):
+        if found := await find_stored(parts, item.artifact):
             response = await file_response(request, found)
             response.headers.update({**headers, "Content-Location": place_of_output(run, number)})
             return response

@@ -59,7 +59,7 @@ async def get_output(request: web.Request) -> web.StreamResponse:
     made = await made_by(services(request), run)
     if number is None or number >= len(made):
         raise UnknownOutputError(run.id, wanted)
-    found = await find_stored(services(request).files, made[number].artifact)
+    found = await find_stored(services(request), made[number].artifact)
     if found is None:
         raise UnknownOutputError(run.id, wanted, gone=True)
     return await file_response(request, found)

@@ -77,11 +77,11 @@ async def _answer(request: web.Request, run: Run) -> web.StreamResponse:
     made = await made_by(parts, run)
     kept = [item for item in made if item.artifact.type == "output"] or made
     wanted = _accepted_image(request.headers.get("Accept", ""), kept)
-    if wanted and (found := await find_stored(parts.files, wanted.artifact)):
+    if wanted and (found := await find_stored(parts, wanted.artifact)):
         response = await file_response(request, found)
         response.headers.update(headers)
         return response
-    outputs = await asyncio.to_thread(_contents, parts.files, run, kept)
+    outputs = await parts.ask_folder(_contents, parts.files, run, kept)
     return reply(Score(id=run.id, status=run.state, outputs=outputs), headers=headers)
 
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic import ValidationError
 
-from nodegraph.errors import InvalidWorkflowError, NodeGraphError
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError, ObjectStoreError
 from server.api.v1.schema.models import Finding, Problem
 from server.errors import ServerError
 
@@ -56,7 +56,8 @@ def problem_of_error(error: Exception) -> web.Response | None:
     if not isinstance(error, NodeGraphError):
         return None
     if not isinstance(error, ServerError):
-        return problem(422, error.code, error.message, error.hint)
+        status = 503 if isinstance(error, ObjectStoreError) else 422
+        return problem(status, error.code, error.message, error.hint)
     after = error.retry_after
     headers = {} if after is None else {"Retry-After": str(after)}
     return problem(error.status, error.code, error.message, error.hint, headers=headers)

@@ -1,9 +1,8 @@
-"""Files of users in an object store: a real S3 server, before it a proxy that fails at will."""
+"""Files of users in a real object store, before it a proxy that fails at will."""
 
 import io
 import os
 from dataclasses import replace
-from uuid import uuid4
 
 import pytest
 
@@ -14,71 +13,11 @@ from nodegraph.errors import (
     UnknownFileError,
     UnsafePathError,
 )
-from nodegraph.files.file_names import NumberedFile, SaveSlot
-from nodegraph.files.objects import bucket
+from nodegraph.files.file_names import SaveSlot
+from nodegraph.files.objects import body
 from nodegraph.settings.settings import Settings
-from tests.object_store import BUCKET, SECRET, FailingProxy
-
-
-@pytest.fixture
-def prefix():
-    return f"t-{uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def failing(object_store):
-    """Open proxies that fail each request of a number."""
-    proxies = []
-
-    def open_one(every):
-        proxies.append(FailingProxy(object_store.endpoint, every))
-        return proxies[-1]
-
-    yield open_one
-    for proxy in proxies:
-        proxy.close()
-
-
-@pytest.fixture
-def open_files(object_store, monkeypatch, tmp_path, prefix):
-    """Open the files of a machine whose folders lie in the store."""
-    for name, value in object_store.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def open_one(endpoint="", machine="a", **more):
-        flags = {
-            "input_dir": f"s3://{BUCKET}/{prefix}/in",
-            "output_dir": f"s3://{BUCKET}/{prefix}/out",
-            "cache_dir": str(tmp_path / machine),
-        }
-        environment = {"NODEGRAPH_OBJECT_ENDPOINT": endpoint} if endpoint else {}
-        return Settings.read(flags | more, environment).files()
-
-    return open_one
-
-
-class _Names:
-    """Remembers the names of a run's files, as the queue's store does."""
-
-    def __init__(self):
-        self.names = {}
-
-    def next_file(self, slot):
-        return _Claim(self.names, slot)
-
-
-class _Claim:
-    def __init__(self, names, slot):
-        self._names, self._slot = names, slot
-
-    def claim(self, place, first):
-        before = self._names.get(self._slot)
-        if before:
-            return NumberedFile(before.path, before.number, again=True)
-        return self._names.setdefault(self._slot, place.file(first))
-
-    def release(self):
-        del self._names[self._slot]
+from tests.object_stores.naming import Names
+from tests.object_stores.store import BUCKET
 
 
 def test_saved_files_are_numbered_and_can_be_read_again(open_files, object_store, prefix):
@@ -90,7 +29,7 @@ def test_saved_files_are_numbered_and_can_be_read_again(open_files, object_store
     assert object_store.keys(f"{prefix}/out") == [f"{prefix}/out/{item.name}" for item in made]
     assert files.path(made[1]).read_bytes() == b"1"
     assert files.input("day/cat_00003_.png [output]").read_bytes() == b"2"
-    assert files.users.place(made[0]) == f"s3://{BUCKET}/{prefix}/out/day/cat_00001_.png"
+    assert files.users.place(made[0]) == object_store.place(f"{prefix}/out/day/cat_00001_.png")
 
 
 def test_two_machines_never_take_the_same_number(open_files):
@@ -102,7 +41,7 @@ def test_two_machines_never_take_the_same_number(open_files):
 
 
 def test_another_attempt_at_a_run_writes_the_same_key(open_files, object_store, prefix):
-    names, slot = _Names(), SaveSlot("run", "9")
+    names, slot = Names(), SaveSlot("run", "9")
     first = replace(open_files(), naming=names, slot=slot)
     first.save("output", "cat", ".png", b"before")
     second = replace(open_files(machine="b"), naming=names, slot=slot)
@@ -114,7 +53,7 @@ def test_another_attempt_at_a_run_writes_the_same_key(open_files, object_store, 
 
 
 def test_large_files_come_in_parts_and_whole(open_files, monkeypatch, object_store, prefix):
-    monkeypatch.setattr(bucket, "AT_ONCE", 6 * 2**20)
+    monkeypatch.setattr(body, "AT_ONCE", 6 * 2**20)
     data = os.urandom(7 * 2**20)
     files = open_files()
 
@@ -204,36 +143,42 @@ def test_what_fails_for_a_while_is_tried_again_and_written_once(
     assert [files.path(item).read_bytes() for item in made] == [bytes([n]) * 5000 for n in range(9)]
 
 
-def test_a_store_that_stays_away_is_told_with_its_address(open_files, failing):
+def test_a_store_that_stays_away_is_told_with_its_address(open_files, failing, object_store):
     files = open_files(failing(every=1).endpoint, object_patience=0.5)
+    told = f"{object_store.scheme}://{BUCKET} can not be used"
 
-    with pytest.raises(ObjectStoreError, match=f"s3://{BUCKET} can not be used") as caught:
+    with pytest.raises(ObjectStoreError, match=told) as caught:
         files.save("output", "cat", ".png", b"x")
 
     assert caught.value.code == "object_store"
-    assert SECRET not in str(caught.value) + caught.value.hint
+    assert object_store.secret not in str(caught.value) + caught.value.hint
 
 
-@pytest.mark.parametrize(
-    ("variables", "flags", "told"),
-    [
-        ({"AWS_SECRET_ACCESS_KEY": "another"}, {}, "'output_dir'.*secret key is wrong"),
-        ({"AWS_ACCESS_KEY_ID": "nobody"}, {}, "'output_dir'.*access key is not known"),
-        ({}, {"output_dir": "s3://not-there/x"}, "'output_dir'.*no such bucket"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, {}, "'output_dir'.*can not be reached"),
-    ],
-)
+@pytest.mark.parametrize("mistake", ["another secret", "another name", "nobody there"])
 def test_wrong_settings_are_told_in_one_line(
-    open_files, monkeypatch, tmp_path, variables, flags, told
+    open_files, monkeypatch, tmp_path, object_store, mistake
 ):
+    variables, told = object_store.mistakes[mistake]
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    files = open_files(**{"input_dir": str(tmp_path), **flags})
+    files = open_files(input_dir=str(tmp_path))
 
-    with pytest.raises(SettingsError, match=told) as caught:
+    with pytest.raises(SettingsError, match=f"'output_dir'.*{told}") as caught:
         files.check_elsewhere()
 
     assert caught.value.hint
+    assert "\n" not in str(caught.value)
+    assert not [text for text in variables.values() if text in str(caught.value)]
+
+
+def test_a_missing_bucket_is_told_in_one_line(open_files, tmp_path, object_store):
+    missing = object_store.place("x", "not-there")
+    files = open_files(input_dir=str(tmp_path), output_dir=missing)
+
+    with pytest.raises(SettingsError, match=r"'output_dir'.*no such (bucket|container)") as caught:
+        files.check_elsewhere()
+
+    assert "'not-there'" in caught.value.hint
     assert "\n" not in str(caught.value)
 
 

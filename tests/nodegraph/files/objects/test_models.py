@@ -8,7 +8,6 @@ import pytest
 
 from nodegraph.errors import NotHereError, RunCancelledError, UnknownFileError
 from nodegraph.settings.settings import Settings
-from tests.object_store import BUCKET
 
 FILES = {
     "checkpoints/a.safetensors": b"a" * 3_000_000,
@@ -45,7 +44,7 @@ def models(object_store, monkeypatch, tmp_path):
         obstore.put(client, f"{prefix}/{name}", data)
     for name, value in object_store.environment.items():
         monkeypatch.setenv(name, value)
-    flags = {"models_dir": (f"s3://{BUCKET}/{prefix}",), "cache_dir": str(tmp_path / "cache")}
+    flags = {"models_dir": (object_store.place(prefix),), "cache_dir": str(tmp_path / "cache")}
     return Settings.read(flags, {}).files(), client, prefix
 
 
