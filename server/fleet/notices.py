@@ -3,11 +3,15 @@
 import base64
 import itertools
 import json
+import re
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError
 
 from server.scheduling.event_bus import Message
+from server.workers.worker import TRANSIENT
 
 LARGEST: Final = 7800
 """The most characters of a notice, all of them ASCII; Postgres takes fewer than 8000 bytes."""
@@ -15,6 +19,7 @@ MOST_PIECES: Final = 64
 """The most notices of one message; a larger one, a huge preview, is not sent."""
 WATCH, LIVE, CANCEL = "watch", "live", "cancel"
 """Kinds of messages: somebody watches a run, a passing event of a run, a run is to be stopped."""
+_NOTICE = re.compile(r"(\w+\.\d+) (\d{1,9}) (\d{1,9}) (.*)", re.ASCII | re.DOTALL)
 
 
 class Cutter:
@@ -45,8 +50,14 @@ class Joiner:
         """The message that has begun to come, by the server that sends it."""
 
     def join(self, notice: str) -> Mapping[str, Any] | None:
-        """Take a notice; return the message that it completes, None if it completes none."""
-        key, count, place, text = notice.split(" ", 3)
+        """Take a notice; return the message that it completes, None if it completes none.
+
+        Everybody who may connect to the database may send notices, so that one may be anything.
+        """
+        found = _NOTICE.fullmatch(notice)
+        if found is None or int(found[2]) > MOST_PIECES:
+            return None
+        key, count, place, text = found.groups()
         who = key.partition(".")[0]
         if place == "0":
             self._begun[who] = key, []
@@ -57,7 +68,40 @@ class Joiner:
         if len(pieces) < int(count):
             return None
         del self._begun[who]
-        return json.loads("".join(pieces))
+        return _read("".join(pieces))
+
+
+class _OfRun(BaseModel):
+    op: Literal["watch", "cancel"]
+    run: str
+
+
+class _Passing(BaseModel):
+    name: str = Field(pattern=f"^({'|'.join(TRANSIENT)})$")
+    run: str
+    client: str
+    owner: str
+    data: dict[str, Any] | None
+    payload: Base64Bytes
+
+
+class _Live(BaseModel):
+    op: Literal["live"]
+    sender: str = Field(alias="from")
+    after: int
+    message: _Passing
+
+
+_TOLD = TypeAdapter[_OfRun | _Live](_OfRun | _Live)
+
+
+def _read(text: str) -> Mapping[str, Any] | None:
+    """Return a message; None if it is none that a server sends."""
+    try:
+        _TOLD.validate_json(text)
+    except ValidationError:
+        return None
+    return json.loads(text)
 
 
 def live(message: Message, after: int) -> dict[str, Any]:

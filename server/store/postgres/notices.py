@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import LiteralString
 
@@ -17,6 +18,7 @@ CHANGES = "nodegraph"
 LIVE = "nodegraph_live"
 """The channel of what is not kept."""
 _LISTEN: LiteralString = "LISTEN nodegraph; LISTEN nodegraph_live"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _PAUSE = 1.0
 """Seconds until a connection that was cut is made again."""
 
@@ -45,4 +47,4 @@ async def notices(url: str) -> AsyncIterator[Notice]:
 def _notice(found: psycopg.Notify) -> Notice:
     if found.channel == LIVE:
         return Notice(payload=found.payload)
-    return Notice(event=int(found.payload or 0))
+    return Notice(event=int(found.payload) if _NUMBER.fullmatch(found.payload) else 0)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from nodegraph.errors import SettingsError
+from tests.server import postgres
 from tests.server.collector import SAMPLED
 from tests.server.fleet.members import Member, until
 
@@ -23,6 +24,13 @@ def play(scenario, url, *names, **options):
             return await scenario(*members)
 
     return asyncio.run(work())
+
+
+def say_strange_things(url):
+    """Send notices that no server sends, as anybody may who can connect."""
+    for channel in ("nodegraph", "nodegraph_live"):
+        for text in ("garbage", "x.1 1 0 {}", 'x.2 1 0 {"op": "watch"}', "9" * 5000):
+            postgres.query(url, f"SELECT pg_notify('{channel}', '{text}')")
 
 
 def test_each_run_is_computed_once_and_everybody_hears_the_same(database):
@@ -59,19 +67,21 @@ def test_a_run_of_a_busy_server_is_computed_by_another(database):
     assert [name for name in heard if name != "progress"] == STORY
 
 
-def test_progress_reaches_who_watches_through_another_server(database):
+def test_progress_reaches_who_watches_elsewhere_whatever_strangers_say(database):
     async def scenario(a, b):
+        await asyncio.to_thread(say_strange_things, database)
         b.worker.ready = False
-        watcher = b.bus.subscribe(client="me")
-        await b.submit("slow", client="me", steps=400)
+        watcher = b.bus.subscribe(client="me", owner="ann")
+        another = b.bus.subscribe(client="me", owner="bob")
+        await b.submit("slow", client="me", owner="ann", steps=400)
         await b.submit("other", client="you")
         await b.over("slow")
         heard = []
         while not watcher._waiting.empty():
             heard.append((await watcher.next()).name)
-        return heard, a.worker.looks, b.names("other")
+        return heard, a.worker.looks, b.names("other"), another._waiting.empty()
 
-    heard, looks, other = play(scenario, database, "a", "b")
+    heard, looks, other, of_another = play(scenario, database, "a", "b")
 
     passing = [place for place, name in enumerate(heard) if name == "progress"]
     assert passing
@@ -79,6 +89,7 @@ def test_progress_reaches_who_watches_through_another_server(database):
     assert passing[-1] < heard.index("run_finished")
     assert ("slow", True) in looks
     assert "progress" not in other
+    assert of_another
 
 
 def test_a_run_is_cancelled_from_another_server_while_it_waits_and_while_it_is_computed(database):

@@ -55,6 +55,9 @@ def test_restarts_of_postgres_under_two_servers_lose_and_double_nothing(tmp_path
     finally:
         pair.stop()
 
+    logs = [path.read_text() for path in tmp_path.rglob("log*.txt")]
+    assert any("Postgres" in log for log in logs)
+    assert not [log for log in logs if postgres.PASSWORD in log]
     assert alive == [True, True]
     assert len(sender.accepted) == COUNT
     print(

@@ -84,6 +84,13 @@ def test_what_is_wrong_with_the_setting_is_said_in_a_line(url):
     assert "GRANT CREATE" in refusal(cluster.create().replace(f"postgres:{secret}", "weak:weak"))
 
 
+def test_with_sslmode_nothing_is_sent_without_tls(url):
+    for mode in ("require", "verify-ca", "verify-full"):
+        told = refusal(f"{url}?sslmode={mode}&sslrootcert=/nowhere")
+
+        assert "SSL" in told or "certificate" in told
+
+
 def test_without_the_extra_it_is_named(url):
     hidden = "import sys; sys.modules['psycopg'] = None\n"
     program = f"{hidden}from server.store.store import Store\nStore({url!r})"

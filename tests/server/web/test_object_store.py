@@ -189,19 +189,25 @@ def test_a_signed_address_is_given_if_the_settings_say_so(object_store, tmp_path
     install_toys(tmp_path)
     variables = environment_of(tmp_path, object_store) | {"NODEGRAPH_SERVER_SIGNED_URLS": "60"}
     with serving(tmp_path, places(object_store, "signed"), variables, ready=False) as server:
-        upload(server, PNG, CONTENTS["output", PNG], type="output")
+        for name in (PNG, "plain.png", "page.html"):
+            upload(server, name, CONTENTS["output", PNG], type="output")
 
-        got = view(server, PNG)  # follows the redirect
+        got = {name: view(server, name) for name in (PNG, "plain.png", "page.html")}
 
-        assert got.data == CONTENTS["output", PNG]
-        assert got.headers["Content-Type"] == "image/png"
-        request = urllib.request.Request(f"{server.url}/view?filename={quote(PNG)}")
+        assert {reply.data for reply in got.values()} == {CONTENTS["output", PNG]}
+        assert got["plain.png"].headers["Content-Type"] == "image/png"
+        assert got["page.html"].headers["Content-Type"] == "application/octet-stream"
+        assert got["page.html"].headers["Content-Disposition"].startswith("attachment")
+        request = urllib.request.Request(f"{server.url}/view?filename=plain.png")
         with pytest.raises(urllib.error.HTTPError) as answer:
             urllib.request.build_opener(_NoRedirects).open(request)
         with answer.value as redirect:
             assert redirect.code == 302
+            assert redirect.headers["Cache-Control"] == "no-store"
             assert redirect.headers["Location"].startswith(object_store.endpoint)
             assert re.search(object_store.expires, redirect.headers["Location"])
+        log = (tmp_path / "log.txt").read_text()
+        assert not re.search("Signature=|sig=", log)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

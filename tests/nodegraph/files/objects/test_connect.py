@@ -1,8 +1,12 @@
 """Opening a store: the extra, the endpoint, kinds of keys, and addresses that are signed."""
 
 import io
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +37,28 @@ def test_without_the_extra_one_line_says_to_install_it(monkeypatch, folder, addr
     assert address in refused.value.message
     assert "nodegraph[s3]" in refused.value.hint
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["run", "x.json"]])
+def test_a_start_without_the_extra_ends_with_that_line(tmp_path, command):
+    program = "import sys; sys.modules['obstore'] = None; from nodegraph.cli import main; main()"
+    (tmp_path / "x.json").write_text("{}")
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *command, "--output-dir", "s3://bucket/x"],
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])},
+        capture_output=True,
+        text=True,
+    )
+
+    errors = [line for line in ended.stderr.splitlines() if line.startswith("error")]
+    assert ended.returncode != 0
+    assert errors == [
+        "error: s3://bucket/x needs the package obstore, which is not installed. [bad_settings]"
+    ]
+    assert "pip install 'nodegraph[s3]'" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("endpoint", WRONG_ENDPOINTS)
