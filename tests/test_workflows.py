@@ -70,6 +70,8 @@ HUB = {
     "sdxl_turbo": whole("sd_xl_turbo_1.0_fp16", small_sdxl),
     "z_image_turbo": tiny_z_image,
 }
+LARGE = ("flux2_dev", "krea2_turbo", "longcat_image", "qwen_image_edit", "qwen_image_layered")
+"""Those whose tiny models are the largest; smaller ones of their kinds run each time."""
 """The workflows that name files on the hub, and the tiny files that have their names."""
 DEMO = [name for name in SHIPPED if name not in HUB]
 PICTURES = {"batch": 4, "hires_fix": 2, "img2img": 2, "inpaint": 2, "qwen_image_layered": 3}
@@ -133,7 +135,9 @@ def test_a_shipped_workflow_runs_as_it_is_and_makes_pictures(engine, name):
     assert made[-1].std() > 20
 
 
-@pytest.mark.parametrize("name", HUB)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in HUB]
+)
 def test_a_workflow_with_files_on_the_hub_runs_on_a_tiny_model(engine, name, monkeypatch):
     for pixels in ("SEEN", "READ"):
         monkeypatch.setattr(edit_prompts, pixels, 56 * 56)

@@ -30,6 +30,7 @@ class Client(NamedTuple):
     """Whether it tells the last step, too."""
     steps: int = STEPS
     """More for one that looks at progress now and then, or begins to listen late."""
+    is_slow: bool = False
 
 
 CLIENTS = (
@@ -39,13 +40,13 @@ CLIENTS = (
     Client("drive_xy.py", ("progress",)),
     Client("drive_toolkit.py", ("upload",)),
     Client("drive_headless.py"),
-    Client("drive_autograph.py", ("interrupt",), steps=10 * STEPS),
+    Client("drive_autograph.py", ("interrupt",), steps=10 * STEPS, is_slow=True),
     Client("drive_generator.py", ("progress", "interrupt")),
     Client("drive_script.py", ("history", "upload", "invalid")),
     Client("drive_lint.py", ("submit", "progress", "image", "history", "interrupt", "upload")),
-    Client("drive_sdk.py", every_step=False, steps=10 * STEPS),
+    Client("drive_sdk.py", every_step=False, steps=10 * STEPS, is_slow=True),
     Client("drive_catapult.py", ("progress",), "catapult"),
-    Client("drive_cli.py", (), "cli", every_step=False),
+    Client("drive_cli.py", (), "cli", every_step=False, is_slow=True),
     Client("drive_saintno.mjs", (), "node"),
     Client("drive_stable_canvas.mjs", ("upload",), "node"),
     Client("drive_comfy_ui_client.mjs", ("progress",), "node"),
@@ -54,7 +55,11 @@ BLIND = Client("drive_utils.py", ("submit", "history", "interrupt", "upload"))
 """It dies of the first message that is no text: it needs a server that sends no previews."""
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.driver)
+@pytest.mark.parametrize(
+    "client",
+    [pytest.param(each, marks=pytest.mark.slow if each.is_slow else ()) for each in CLIENTS],
+    ids=lambda client: client.driver,
+)
 def test_a_library_does_all_that_it_offers(server, client, tmp_path):
     prove(server, client, tmp_path)
 

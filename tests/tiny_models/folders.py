@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -158,8 +159,24 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "krea2": whole_krea2,
 }
 """Every layout."""
+_ALIKE = ("sd2", "refiner", "sd35", "schnell")
+"""Those whose files are like another one's, with other widths or fewer parts."""
 _TEXT_FOLDERS = {"refiner": ("text_encoder_2",)}
 _ALL_TEXT = ("text_encoder", "text_encoder_2", "text_encoder_3")
+
+
+def layouts(*slow: str, without: str = "") -> list[Any]:
+    """Return the names of all layouts for tests; those of some, and of those alike, are slow.
+
+    Args:
+        slow: those that take long in the test.
+        without: one that is left out.
+    """
+    return [
+        pytest.param(name, marks=pytest.mark.slow if name in (*slow, *_ALIKE) else ())
+        for name in ORIGINALS
+        if name != without
+    ]
 
 
 @cache

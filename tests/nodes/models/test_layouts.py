@@ -37,17 +37,11 @@ from nodes.preflight.models import diffusers_folder as preflight
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import lora, write
 from tests.tiny_models.compare import assert_same, assert_same_checkpoint, decoded, denoised
-from tests.tiny_models.folders import ORIGINALS, original, write_folder
+from tests.tiny_models.folders import layouts, original, write_folder
 from tests.tiny_models.handles import opened
 
 
-@pytest.mark.parametrize(
-    "name",
-    [  # the text encoder of one is large
-        pytest.param(name, marks=pytest.mark.slow if name == "qwen_image" else ())
-        for name in ORIGINALS
-    ],
-)
+@pytest.mark.parametrize("name", layouts("qwen_image"))  # its text encoder is large
 def test_a_diffusers_folder_gives_what_the_single_file_does(name, single, folder):
     found = opened(folder(name))
 
@@ -55,7 +49,9 @@ def test_a_diffusers_folder_gives_what_the_single_file_does(name, single, folder
     assert_same_checkpoint(found, single(name))
 
 
-@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3", "flux"])
+@pytest.mark.parametrize(
+    "name", ["sd15", pytest.param("sdxl", marks=pytest.mark.slow), "sd3", "flux"]
+)
 def test_shards_and_variants_give_the_same(name, single, tmp_path):
     sharded = write_folder(tmp_path / "a", name, single(name), max_shard_size="400KB")
     variant = write_folder(tmp_path / "b", name, single(name), variant="fp16")
@@ -66,10 +62,7 @@ def test_shards_and_variants_give_the_same(name, single, tmp_path):
     assert_same_checkpoint(opened(variant), single(name))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name for name in ORIGINALS if name != "anima"],  # a module of it has a folder of its own
-)
+@pytest.mark.parametrize("name", layouts(without="anima"))  # a module of it has its own folder
 def test_a_file_of_one_part_may_have_diffusers_names(name, single, folder, tmp_path):
     place = next(p for p in (folder(name) / "unet", folder(name) / "transformer") if p.is_dir())
     bench = Bench(tmp_path)

@@ -29,12 +29,13 @@ from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.reader import TensorFile, TensorRows
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import lora, small_flux, small_sd3, write
-from tests.tiny_models.folders import ORIGINALS, original, write_folder
+from tests.tiny_models.folders import layouts, original, write_folder
 from tests.tiny_models.quantized_files import scaled, write_gguf
 from tests.tiny_models.random_weights import Draw, Tensors
 from tests.tiny_models.vision_encoders import open_vision as open_vision_weights
 
 QKV = "double_blocks.0.img_attn.qkv"
+FOLDERS = ("sd15", "sd2", "sdxl", "refiner", "sd3", "sd35", "flux")
 MODELS = {"flux": small_flux, "sd3": small_sd3}
 
 
@@ -129,7 +130,7 @@ def in_float32(tensors: Tensors) -> Tensors:
     return {key: tensor.float() for key, tensor in tensors.items()}
 
 
-@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize("name", layouts())
 def test_each_network_of_a_checkpoint(tmp_path, reads, name):
     path = write(tmp_path / "a.safetensors", in_float32(original(name)))
 
@@ -138,7 +139,7 @@ def test_each_network_of_a_checkpoint(tmp_path, reads, name):
 
 
 @pytest.mark.parametrize("shards", [{}, {"max_shard_size": "1MB"}], ids=["whole", "shards"])
-@pytest.mark.parametrize("name", ["sd15", "sd2", "sdxl", "refiner", "sd3", "sd35", "flux"])
+@pytest.mark.parametrize("name", [each for each in layouts() if each.values[0] in FOLDERS])
 def test_each_network_of_a_folder(tmp_path, reads, name, shards):
     path = write(tmp_path / "a.safetensors", original(name))
     whole = open_checkpoint(path, "a", ModelPool())

@@ -57,6 +57,10 @@ FAMILIES: dict[str, Callable[[], Tensors]] = {
 }
 
 
+ALIKE = ("sd2", "refiner")
+"""Families whose networks are named as another one's."""
+
+
 @cache
 def tensors_of(family: str) -> Tensors:
     return FAMILIES[family]()
@@ -252,7 +256,12 @@ def assert_equal(found, expected, keys):
 
 
 @pytest.mark.parametrize(
-    "case", [*unets(), *transformers(), *texts()], ids=lambda c: f"{c.family}-{c.name}"
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow if case.family in ALIKE else ())
+        for case in (*unets(), *transformers(), *texts())
+    ],
+    ids=lambda c: f"{c.family}-{c.name}",
 )
 def test_a_change_of_the_file_and_a_lora_are_the_same(base, folder, case):
     file = tensors_of(case.family)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nodegraph.cache.limit import limit_bytes
@@ -158,6 +159,7 @@ def labels_of(metrics, name):
     return {key[1:] for key in read(metrics.page().decode()) if key[0] == name}
 
 
+@pytest.mark.slow
 def test_a_long_run_tells_of_the_cache_before_it_is_over(tmp_path):
     install_toys(tmp_path)
     slow = {
@@ -176,6 +178,7 @@ def test_a_long_run_tells_of_the_cache_before_it_is_over(tmp_path):
     assert told["limit_bytes"] > 0
 
 
+@pytest.mark.slow
 def test_workers_share_the_memory_and_a_new_process_counts_anew(tmp_path):
     install_toys(tmp_path)
     environment = TOYS | {"NODEGRAPH_RESULT_CACHE": "auto"}

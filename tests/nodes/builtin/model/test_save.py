@@ -30,7 +30,7 @@ from tests.tiny_models.compare import (
     decoded,
     denoised,
 )
-from tests.tiny_models.folders import ORIGINALS, original
+from tests.tiny_models.folders import layouts, original
 from tests.tiny_models.handles import opened
 
 
@@ -54,7 +54,7 @@ _VAE = re.compile(r"^vae\.")
 """Another prefix of the VAE's keys, which is read, but not written for a folder."""
 
 
-@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize("name", layouts())
 def test_an_untouched_checkpoint_comes_back_bit_for_bit(name, single, tmp_path, monkeypatch):
     checkpoint = single(name)
     monkeypatch.setattr(NetworkFile, "load", lambda _: pytest.fail("made a network"))
@@ -66,7 +66,7 @@ def test_an_untouched_checkpoint_comes_back_bit_for_bit(name, single, tmp_path, 
     assert {**found, **{key: expected[key] for key in unread}} == expected
 
 
-@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize("name", layouts())
 def test_a_folder_becomes_the_original_file(name, folder, tmp_path):
     path = saved(opened(folder(name)), Bench(tmp_path))
 

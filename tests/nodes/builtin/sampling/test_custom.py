@@ -79,7 +79,14 @@ def custom(kind, latent, bench, **more):
     return sampler_custom(**{**given, **more})
 
 
-@pytest.mark.parametrize("name", [n for n in SAMPLERS if not n.startswith(("dpm_2", "uni_pc"))])
+@pytest.mark.parametrize(
+    "name",
+    [  # dpm_adaptive takes as many steps as it likes
+        pytest.param(name, marks=pytest.mark.slow if name == "dpm_adaptive" else ())
+        for name in SAMPLERS
+        if not name.startswith(("dpm_2", "uni_pc"))
+    ],
+)
 def test_all_three_ways_to_sample_give_the_same_latent(sd15, bench, name):
     """Those that leave out a level of the schedule need other sigmas than BasicScheduler's."""
     expected = plain(sd15, sd15.blank(), bench, sampler_name=name, steps=3, cfg=1.5)

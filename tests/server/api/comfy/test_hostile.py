@@ -27,7 +27,7 @@ def _executes_after_all(server):
     assert server.get("/readyz").status == 200
 
 
-@pytest.mark.parametrize("length", [983, 1000, 10_000])
+@pytest.mark.parametrize("length", [983, 1000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_a_long_chain_runs_and_its_messages_grow_no_faster_than_it(length, server):
     client = f"chain-{length}"
     with listening(server, client) as heard:
@@ -143,6 +143,7 @@ def test_a_broken_body_is_refused(path, case, server):
     assert reply.status == 400 if path == "/prompt" else reply.status in (200, 400), reply.data
 
 
+@pytest.mark.slow
 def test_a_prompt_of_twenty_megabytes_runs(server):
     body = {"prompt": GOOD, "extra_data": {"extra_pnginfo": {"workflow": {"text": "é" * 10**7}}}}
 

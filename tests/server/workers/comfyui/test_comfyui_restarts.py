@@ -101,6 +101,7 @@ def test_the_second_run_waits_there_and_can_be_cancelled_alone(late):
     assert {data["prompt_id"] for data in second.data("progress")} == {three}
 
 
+@pytest.mark.slow
 def test_two_runs_whose_server_dies_run_again(late):
     runs = [late.ours.submit(steps(k, count=60, seconds=0.02, prefix="both")) for k in (1, 2)]
     until(lambda: all(queue_of(late.theirs)))
