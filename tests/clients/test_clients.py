@@ -64,6 +64,7 @@ def test_a_library_does_all_that_it_offers(server, client, tmp_path):
     prove(server, client, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_library_that_knows_no_previews_does_all_that_it_offers(blind_server, tmp_path):
     prove(blind_server, BLIND, tmp_path)
 

@@ -93,7 +93,7 @@ def seaweedfs(folder: Path) -> Generator[ObjectStore]:
     command = [
         *(program, "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *("-s3", f"-s3.config={folder / 'identities.json'}", "-s3.port.lance=0"),
-        *("-s3.port.iceberg=0", "-master.volumeSizeLimitMB=64", "-volume.max=10"),
+        *("-s3.port.iceberg=0", "-master.volumeSizeLimitMB=64", "-volume.max=100"),
         *named,
     ]
     endpoint = f"http://127.0.0.1:{ports[3]}"

@@ -53,6 +53,7 @@ def check_good_day(server, expected):
     assert server.worker_pids() == workers
 
 
+@pytest.mark.slow
 def test_a_worker_says_what_it_computes_on(server, expected):
     (device,) = server.get("/system_stats").json["devices"]
 

@@ -9,12 +9,10 @@ import pytest
 from tests.parity.test_end_to_end import WORKFLOWS, check_workflow, new_engine
 
 DEFAULT = {
-    ("sd15", "controlnet_0.7_range"),
     ("sd15", "lora_0.8"),
     ("sd15", "vae_decode_tiled"),
-    ("sd3", "clips_txt2img_euler_simple"),
 }
-"""Cases that run by default; two more do through a server, in `test_served.py`.
+"""Cases that run by default; one more does through a server, in `test_served.py`.
 
 No SD 2.1 and no SDXL: on a device they differ from SD 1.5 in nothing but their size.
 """

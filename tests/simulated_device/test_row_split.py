@@ -86,6 +86,7 @@ def test_a_batch_that_does_not_fit_is_computed_in_parts(simulated, monkeypatch, 
     torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_each_image_of_a_batch_in_parts_follows_its_own_hint(simulated, monkeypatch, tmp_path):
     kind, calls = samplable(tmp_path), Calls(monkeypatch)
     write(tmp_path / "models" / "controlnet" / "a.safetensors", small_controlnet(SMALL_SD15))

@@ -12,7 +12,7 @@ from tests.server.serving import picture
 from tests.simulated_device.served import files_of, serving_device
 from tests.tiny_models.checkpoints import tiny_models, tiny_root
 
-DEFAULT = {("sd15", "txt2img_euler_normal"), ("flux", "schnell_txt2img")}
+DEFAULT = {("flux", "schnell_txt2img")}
 """Cases that run by default."""
 FEW, MANY = 1, 3
 """Steps beside those of a workflow, to see what a step costs."""

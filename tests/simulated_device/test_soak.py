@@ -11,9 +11,10 @@ FEW = ("flux", "lora_flux", "gguf_lora")
 """Workflows over small files."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "count"),
-    [(FEW, 20), pytest.param(NAMES, 300, marks=pytest.mark.slow)],
+    [(FEW, 20), (NAMES, 300)],
     ids=["few", "many"],
 )
 def test_nothing_is_left_of_mixed_prompts(simulated, tmp_path, names, count):

@@ -133,7 +133,10 @@ def test_a_lora_on_a_network_that_is_split(simulated, tmp_path):
         assert network.held_bytes <= share + 1024
 
 
-@pytest.mark.parametrize("share", [1.0, pytest.param(0.6, marks=pytest.mark.slow), 0.3])
+@pytest.mark.parametrize(
+    "share",
+    [pytest.param(1.0, marks=pytest.mark.slow), pytest.param(0.6, marks=pytest.mark.slow), 0.3],
+)
 def test_runs_within_a_memory_budget(simulated, tmp_path, share):
     kinds = [samplable(tmp_path, family) for family in ("sd15", "sdxl", "flux")]
     whole = [sample(kind, tmp_path) for kind in kinds]

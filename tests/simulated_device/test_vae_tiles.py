@@ -54,7 +54,7 @@ def told_size(bench: Bench) -> int | None:
     return int(bench.notices[0].split()[-2]) if bench.notices else None
 
 
-@pytest.mark.parametrize("part", [1.1, 0.6])
+@pytest.mark.parametrize("part", [1.1, pytest.param(0.6, marks=pytest.mark.slow)])
 def test_what_does_not_fit_is_decoded_in_tiles_without_an_attempt(
     simulated, vae, tmp_path, bench, part
 ):

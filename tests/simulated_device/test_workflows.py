@@ -42,7 +42,7 @@ COPIES = {"gligen": 1, "pack": 1}
 timestep that the pack's function asks for."""
 READ = {"pack": 1}
 """Copies to the host: the noise level of which the pack asks the timestep."""
-DEFAULT = {"controlnet_flux", "gguf_lora", "inpaint_model", "ip_adapter_plus", "pack"}
+DEFAULT = {"gguf_lora", "inpaint_model", "ip_adapter_plus", "pack"}
 """Cases that run by default."""
 TYPICAL = 1e-5
 

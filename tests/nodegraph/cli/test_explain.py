@@ -259,6 +259,7 @@ def test_networkx_is_imported_only_to_explain_and_to_name_a_loop(
     assert (HEAVY - {"networkx"}).isdisjoint(modules)
 
 
+@pytest.mark.slow
 def test_ten_thousand_nodes_are_explained_and_drawn(invoke, workflow, here):
     nodes = {"0": ("Boom", {"text": "x"})}
     nodes |= {str(k): ("Boom", {"text": [str(k - 1), 0]}) for k in range(1, 10_000)}

@@ -125,6 +125,7 @@ def test_what_changes_other_modules_is_told(invoke, pack):
     assert "warning: it replaces torch.nn for the whole process" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_built_in_pack_may_import_all_of_the_project(invoke):
     assert "is not public" not in invoke("packs", "check", "nodes").stdout
 

@@ -94,7 +94,8 @@ def test_sizes_and_batches_of_each_family(tmp_path, family):
     assert not breaks()
 
 
-@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [True, False])
 def test_what_a_part_of_a_block_does_instead_is_compiled_for_that_block_alone(tmp_path, first):
     kind = samplable(tmp_path)
     perturbed = PerturbedAttention()

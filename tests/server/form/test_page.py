@@ -152,6 +152,7 @@ def generate_at_once(browser, form, server):
     return first, second
 
 
+@pytest.mark.slow
 def test_two_visitors_at_once_have_their_own_places_and_images(browser, form, server):
     first, second = generate_at_once(browser, form, server)
     blue, purple = first.picture(), second.picture()

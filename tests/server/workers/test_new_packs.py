@@ -57,6 +57,7 @@ def start(home, hello):
     return serving(home, environment={"NODEGRAPH_CACHE_DIR": str(home / "cache")})
 
 
+@pytest.mark.slow
 def test_a_pack_is_described_while_the_server_answers_and_a_kept_run_waits_for_it(home):
     with start(home, "one") as server:
         assert server.get("/object_info/KSampler").json

@@ -254,6 +254,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(bench, side):
         load_image(name, bench)
 
 
+@pytest.mark.slow
 def test_many_frames_count_together(bench):
     frames = [Picture.new("L", (3000, 3000), shade) for shade in range(10)]
     name = put(bench, "long.gif", frames[0], save_all=True, append_images=frames[1:])

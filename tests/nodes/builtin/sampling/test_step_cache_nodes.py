@@ -53,6 +53,7 @@ def test_the_default_precision_is_the_models_own(sd15):
     assert full.model.network.module((), (), torch.float32) is sd15.model.model.network.module()
 
 
+@pytest.mark.slow
 def test_a_compiled_network_does_what_it_did(sd15):
     """By torch's plainest backend, which runs what was traced."""
     changed = sd15.model.with_alteration(TorchCompile("eager"))

@@ -102,6 +102,7 @@ def latent(here, name):
     return load_file(here / "output" / f"{name}_00001_.latent")["latent_tensor"]
 
 
+@pytest.mark.slow
 def test_a_family_a_sampler_and_a_schedule_from_outside_do_all_that_ours_do(here):
     graph = {
         **loading("toy.safetensors"),

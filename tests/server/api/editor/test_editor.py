@@ -69,6 +69,7 @@ def open_pictures(editor):
     editor.wait_for_node("LoadImage", "node.imgs?.[0]?.naturalWidth === 96")
 
 
+@pytest.mark.slow
 def test_shows_the_node_library(editor):
     library = editor.page.get_by_test_id("node-library-tab-button")
 
