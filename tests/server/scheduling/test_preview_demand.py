@@ -5,7 +5,7 @@ import json
 
 import aiohttp
 
-from tests.server.serving import TOYS, serving, toy, until
+from tests.server.serving import TOYS, install_toys, serving, toy, until
 
 
 def watched(count=30, seconds=0.02):
@@ -92,21 +92,22 @@ def test_who_follows_a_waiting_run_is_told_its_position(server):
     assert 1 in found
 
 
-def test_what_a_worker_writes_is_in_the_log(server, tmp_path):
-    home = server.home
-    flags = ("--log-format", "json", "--log-level", "toy_pack=debug", "--data-dir", str(tmp_path))
-    with serving(home, flags, TOYS) as own:
-        before = (home / "log.txt").read_text().count("\n")
+def test_what_a_worker_writes_is_in_the_log(tmp_path):
+    install_toys(tmp_path)
+    flags = ("--log-format", "json", "--log-level", "toy_pack=debug")
+    with serving(tmp_path, flags, TOYS) as own:
+        log = tmp_path / "log.txt"
+        before = log.read_text().count("\n")
         run = own.submit({"7": {"class_type": "ToySpeak", "inputs": {"text": "aloud"}}})
         own.finished(run)
         lines = until(
             lambda: (
                 [
                     json.loads(line)
-                    for line in (home / "log.txt").read_text().splitlines()[before:]
+                    for line in log.read_text().splitlines()[before:]
                     if line.startswith("{") and "aloud" in line
                 ][3:]
-                and (home / "log.txt").read_text().splitlines()[before:]
+                and log.read_text().splitlines()[before:]
             )
         )
     told = {
