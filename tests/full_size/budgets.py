@@ -185,8 +185,8 @@ the machine's memory and comes for each step, or each token; rows of embeddings 
 A real card needs more: what the driver and its libraries take (some hundred MB), gaps between
 tensors, and memory of convolutions. The networks of a workflow compute one after another, so that
 it needs the largest number of its rows, and what its VAE needs, which decodes in tiles if memory is
-short. What FluxKVCache keeps of references is beside all this, and not planned for. Networks without
-a row were not measured.
+short. What FluxKVCache keeps of references is beside all this, and not planned for. Networks
+without a row were not measured.
 
 Made by `python -m tests.full_size.budgets`, with words such as `"Chroma, fp8"` for single rows.
 """
