@@ -192,11 +192,10 @@ def _append(db: Connection, run_id: str, last: int, events: Sequence[NamedData])
         for sequence, (name, data) in enumerate(events, last + 1)
     ]
     values = ", ".join(["(?, ?, ?, ?, ?)"] * len(numbered))
-    added = db.execute(
-        f"INSERT INTO events (run, sequence, name, time_ms, data) VALUES {values} RETURNING id",
+    newest = db.insert(
+        f"INSERT INTO events (run, sequence, name, time_ms, data) VALUES {values}",
         [item for *facts, data in numbered for item in (*facts, json.dumps(data))],
     )
-    newest = max(row["id"] for row in added)
     db.announce(newest)
     first = newest - len(numbered) + 1  # their ids follow each other
     return [Milestone(number, *facts) for number, facts in enumerate(numbered, first)]

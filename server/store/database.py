@@ -66,6 +66,10 @@ class Connection(Protocol):
         """Run a statement."""
         ...
 
+    def insert(self, sql: str, values: Sequence[Any], /) -> int:
+        """Insert rows into a table with a column `id` that counts; return the id of the last."""
+        ...
+
     def clock(self) -> int:
         """Return the database's time in milliseconds since 1970: one for all its servers."""
         ...

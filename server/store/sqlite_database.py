@@ -2,9 +2,10 @@
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from server.errors import StorageError, StorageFullError, UnreadableStoreError
 from server.store.database import Connection, Database, T, Work
@@ -20,6 +21,10 @@ class SqliteConnection(sqlite3.Connection):
     LAST_RUN: ClassVar[str] = "SELECT seq FROM sqlite_sequence WHERE name = 'runs'"
     HAS_UI: ClassVar[str] = "json_type(data, '$.ui') = 'object'"
     SKIP_LOCKED: ClassVar[str] = ""  # there is one writer
+
+    def insert(self, sql: str, values: Sequence[Any]) -> int:
+        """Insert rows, and return the `id` of the last."""
+        return self.execute(sql, values).lastrowid or 0
 
     def clock(self) -> int:
         """Return the time in milliseconds since 1970."""

@@ -44,6 +44,10 @@ class PostgresConnection:
         """Run a statement; a null character in a text becomes U+FFFD, for Postgres has none."""
         return self.raw.execute(_translate(sql), [_storable(value) for value in values])
 
+    def insert(self, sql: str, values: Sequence[Any], /) -> int:
+        """Insert rows, and return the `id` of the last."""
+        return max(row["id"] for row in self.execute(f"{sql} RETURNING id", values))
+
     def clock(self) -> int:
         """Return the database's time in milliseconds since 1970."""
         row = self.raw.execute(
