@@ -1,4 +1,8 @@
-"""Two real workers and four checkpoints: a run goes where its model is in memory."""
+"""Two real workers and four checkpoints: a run goes where its model is in memory.
+
+A worker's memory holds one checkpoint, so that a run that goes elsewhere costs a load each time,
+however fast the machine is.
+"""
 
 import json
 import random
@@ -10,7 +14,7 @@ from tests.server.serving import WORKFLOWS, serving, until
 from tests.tiny_models.checkpoints import LETTERS, small_sd15, write
 
 NAMES = ("a", "b", "c", "d")
-ROUNDS = 4
+ROUNDS = 8
 LOADS = ("nodegraph_model_cache_misses_total",)
 
 
@@ -35,8 +39,9 @@ def home(tmp_path_factory):
 
 
 def loads(home, placement):
-    """The networks that two workers load for runs of sixteen clients that wait at once."""
-    flags = ("--device", "cpu", "--device", "cpu", "--placement", placement)
+    """The networks that two workers load for runs of many clients that wait at once."""
+    one = str((home / "models/checkpoints/a.safetensors").stat().st_size)
+    flags = ("--device", "cpu", "--device", "cpu", "--placement", placement, "--weights-cache", one)
     order = [*NAMES] * ROUNDS
     random.Random(1).shuffle(order)
     with serving(home, flags, {"NODEGRAPH_PACKS": "nodes"}) as server:
@@ -50,9 +55,9 @@ def loads(home, placement):
         return until(lambda: page(server))[LOADS]
 
 
-@pytest.mark.slow  # on a machine with other work runs become overdue, and order decides
+@pytest.mark.slow  # two servers with two workers each
 def test_fewer_checkpoints_are_loaded_than_in_the_order_of_the_queue(home):
     by_models, in_order = loads(home, "models"), loads(home, "order")
     print(f"networks loaded: {by_models:.0f} by models, {in_order:.0f} in order")
 
-    assert 3 * len(NAMES) <= by_models < in_order <= 6 * len(NAMES)
+    assert 3 * len(NAMES) <= by_models < 0.8 * in_order
